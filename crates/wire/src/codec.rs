@@ -138,8 +138,7 @@ impl<'a> Reader<'a> {
     /// [`DecodeError::TooLong`] above the bound.
     pub fn count(&mut self, what: &'static str, maximum: usize) -> Result<usize, DecodeError> {
         let count = u32::decode(self)?;
-        let too_long =
-            DecodeError::TooLong { what, count: count.into(), maximum: maximum as u64 };
+        let too_long = DecodeError::TooLong { what, count: count.into(), maximum: maximum as u64 };
         usize::try_from(count).ok().filter(|count| *count <= maximum).ok_or(too_long)
     }
 

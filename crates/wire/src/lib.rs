@@ -16,6 +16,8 @@ pub mod key;
 pub mod limits;
 pub mod offer;
 pub mod receipt;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use amount::{Amount, Prices};
 pub use codec::{Decode, DecodeError, Encode, Reader};

@@ -1,0 +1,146 @@
+//! Settings: strings from flag, environment and file (in that order of strength) become one typed
+//! [`Config`], or an error that names the setting, where it came from and what would be right.
+
+mod resolve;
+mod table;
+
+pub use resolve::{ConfigError, Mode};
+pub use table::{SETTINGS, Setting};
+
+use mutirao_wire::Privacy;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Everything a node is told from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where keys, peers and receipts live.
+    pub data_dir: PathBuf,
+    /// The model asked when none is named.
+    pub model: String,
+    /// Who may see a prompt.
+    pub privacy: Privacy,
+    /// Whether tokens are replayed before or after they are shown.
+    pub mode: Mode,
+    /// Audit one in this many streamed answers; 0 is never.
+    pub audit_one_in: u32,
+    /// Threads of the engine.
+    pub threads: usize,
+    /// Where a provider listens.
+    pub listen: SocketAddr,
+    /// Jobs a provider takes at once.
+    pub capacity: u32,
+    /// Most tokens a second a provider writes per job; 0 is as fast as it can.
+    pub pace: u32,
+    /// Keep receipts of answers.
+    pub receipts: bool,
+    /// Days that receipts are kept.
+    pub receipt_days: u32,
+}
+
+/// Where a setting's value came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layer {
+    /// A flag on the command line.
+    Flag,
+    /// An environment variable.
+    Environment,
+    /// The configuration file.
+    File,
+    /// Nobody said anything.
+    Default,
+}
+
+/// Settings as strings, each layer over the weaker ones.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    values: BTreeMap<&'static str, (String, Option<Layer>)>,
+}
+
+impl Settings {
+    /// Lays `value` over whatever a weaker layer said. Call from the weakest layer up.
+    pub fn set(&mut self, name: &'static str, value: String, layer: Layer) {
+        self.values.insert(name, (value, Some(layer)));
+    }
+
+    /// Reads the configuration file's text.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when it is not TOML, or names a setting that does not exist.
+    pub fn read_file(&mut self, text: &str) -> Result<(), ConfigError> {
+        let table: toml::Table = text
+            .parse()
+            .map_err(|error: toml::de::Error| ConfigError::NotToml { reason: error.to_string() })?;
+        for (name, value) in table {
+            let setting = table::find(&name).ok_or(ConfigError::Unknown { name })?;
+            self.set(setting.name, as_text(value), Layer::File);
+        }
+        Ok(())
+    }
+
+    /// Reads the environment through `lookup`.
+    pub fn read_environment(&mut self, lookup: impl Fn(&str) -> Option<String>) {
+        for setting in SETTINGS {
+            if let Some(value) = lookup(setting.environment) {
+                self.set(setting.name, value, Layer::Environment);
+            }
+        }
+    }
+
+    /// Makes the typed configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] with the setting, its value and where it came from.
+    pub fn resolve(&self, home: &Home) -> Result<Config, ConfigError> {
+        resolve::resolve(self, home)
+    }
+
+    fn get(&self, name: &str) -> Option<(&str, Layer)> {
+        self.values
+            .get(name)
+            .map(|(value, layer)| (value.as_str(), layer.unwrap_or(Layer::Default)))
+    }
+}
+
+fn as_text(value: toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
+/// The user's directories, by the XDG base directory specification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home {
+    /// `$XDG_CONFIG_HOME/mutirao` or `~/.config/mutirao`.
+    pub config: PathBuf,
+    /// `$XDG_DATA_HOME/mutirao` or `~/.local/share/mutirao`.
+    pub data: PathBuf,
+}
+
+impl Home {
+    /// Finds the directories through `lookup` of environment variables. Relative XDG paths are
+    /// ignored, as the specification demands.
+    #[must_use]
+    pub fn find(lookup: impl Fn(&str) -> Option<String>) -> Self {
+        let home = lookup("HOME").map_or_else(|| PathBuf::from("."), PathBuf::from);
+        let place = |name: &str, fallback: &str| {
+            let given = lookup(name).map(PathBuf::from).filter(|path| path.is_absolute());
+            given.unwrap_or_else(|| home.join(fallback)).join("mutirao")
+        };
+        Self {
+            config: place("XDG_CONFIG_HOME", ".config"),
+            data: place("XDG_DATA_HOME", ".local/share"),
+        }
+    }
+
+    /// The configuration file.
+    #[must_use]
+    pub fn config_file(&self) -> PathBuf {
+        self.config.join("config.toml")
+    }
+}
+
+#[cfg(test)]
+mod tests;

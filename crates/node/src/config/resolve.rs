@@ -1,0 +1,128 @@
+//! From strings to types: every bad value is named with its layer and with what would be right.
+
+use super::{Config, Home, Layer, Settings, table};
+use mutirao_wire::Privacy;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Why the settings were refused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file is not TOML.
+    #[error("the configuration file is not valid TOML: {reason}")]
+    NotToml {
+        /// What the parser said, with line and column.
+        reason: String,
+    },
+    /// The file names a setting that does not exist.
+    #[error("the configuration file has an unknown setting {name:?}; `mutirao doctor` lists them")]
+    Unknown {
+        /// The name.
+        name: String,
+    },
+    /// A value that its setting does not take.
+    #[error("{name} = {value:?} (from the {from}): {expected}")]
+    Invalid {
+        /// The setting.
+        name: &'static str,
+        /// The value.
+        value: String,
+        /// Where it came from.
+        from: &'static str,
+        /// What would be right.
+        expected: &'static str,
+    },
+}
+
+/// When a wrong token is found: before the user sees it, or after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Tokens are shown as they come; a random fraction of answers is audited.
+    Streamed,
+    /// Each window is replayed before it is shown.
+    Checked,
+}
+
+pub(super) fn resolve(settings: &Settings, home: &Home) -> Result<Config, ConfigError> {
+    let read = Reading { settings };
+    let threads: usize = read.number("threads")?;
+    Ok(Config {
+        data_dir: read.path("data_dir").unwrap_or_else(|| home.data.clone()),
+        model: read.text("model").0.to_owned(),
+        privacy: read.choice("privacy", "one of local, circle, open", privacy)?,
+        mode: read.choice("mode", "one of streamed, checked", mode)?,
+        audit_one_in: read.number("audit_one_in")?,
+        threads: if threads == 0 { cores() } else { threads.min(256) },
+        listen: read
+            .choice("listen", "an address such as 127.0.0.1:4242", |text| text.parse().ok())?,
+        capacity: read.number("capacity")?,
+        pace: read.number("pace")?,
+        receipts: read.choice("receipts", "true or false", |text| text.parse().ok())?,
+        receipt_days: read.number("receipt_days")?,
+    })
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn privacy(text: &str) -> Option<Privacy> {
+    match text {
+        "local" => Some(Privacy::Local),
+        "circle" => Some(Privacy::Circle),
+        "open" => Some(Privacy::Open),
+        _ => None,
+    }
+}
+
+fn mode(text: &str) -> Option<Mode> {
+    match text {
+        "streamed" => Some(Mode::Streamed),
+        "checked" => Some(Mode::Checked),
+        _ => None,
+    }
+}
+
+struct Reading<'a> {
+    settings: &'a Settings,
+}
+
+impl<'a> Reading<'a> {
+    fn text(&self, name: &'static str) -> (&'a str, Layer) {
+        let default = table::find(name).map_or("", |setting| setting.default);
+        self.settings.get(name).unwrap_or((default, Layer::Default))
+    }
+
+    fn path(&self, name: &'static str) -> Option<PathBuf> {
+        let (text, _) = self.text(name);
+        (!text.is_empty()).then(|| PathBuf::from(text))
+    }
+
+    fn choice<T>(
+        &self,
+        name: &'static str,
+        expected: &'static str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<T, ConfigError> {
+        let (text, layer) = self.text(name);
+        let invalid = || {
+            let from = layer_name(layer);
+            ConfigError::Invalid { name, value: text.to_owned(), from, expected }
+        };
+        parse(text).ok_or_else(invalid)
+    }
+
+    fn number<T: std::str::FromStr>(&self, name: &'static str) -> Result<T, ConfigError> {
+        self.choice(name, "a whole number, 0 or more", |text| text.parse().ok())
+    }
+}
+
+fn layer_name(layer: Layer) -> &'static str {
+    match layer {
+        Layer::Flag => "command line",
+        Layer::Environment => "environment",
+        Layer::File => "configuration file",
+        Layer::Default => "default",
+    }
+}

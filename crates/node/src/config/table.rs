@@ -1,0 +1,53 @@
+//! Every setting there is, with its environment variable: the one place that names them.
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Its name in the file and, with `-` for `_`, as a flag.
+    pub name: &'static str,
+    /// Its environment variable.
+    pub environment: &'static str,
+    /// Its value when nobody says anything.
+    pub default: &'static str,
+    /// What it does.
+    pub help: &'static str,
+}
+
+const fn setting(
+    name: &'static str,
+    environment: &'static str,
+    default: &'static str,
+    help: &'static str,
+) -> Setting {
+    Setting { name, environment, default, help }
+}
+
+/// All settings.
+pub const SETTINGS: &[Setting] = &[
+    setting("data_dir", "MUTIRAO_DATA_DIR", "", "where keys, peers and receipts live"),
+    setting("model", "MUTIRAO_MODEL", "village", "the model asked when none is named"),
+    setting("privacy", "MUTIRAO_PRIVACY", "local", "who may see a prompt: local, circle or open"),
+    setting(
+        "mode",
+        "MUTIRAO_MODE",
+        "streamed",
+        "streamed: tokens are shown at once and audited by chance; checked: replayed before shown",
+    ),
+    setting(
+        "audit_one_in",
+        "MUTIRAO_AUDIT_ONE_IN",
+        "8",
+        "audit one in N streamed answers; 0 never",
+    ),
+    setting("threads", "MUTIRAO_THREADS", "0", "threads of the engine; 0 is one per core"),
+    setting("listen", "MUTIRAO_LISTEN", "127.0.0.1:0", "where a provider listens"),
+    setting("capacity", "MUTIRAO_CAPACITY", "4", "jobs a provider takes at once"),
+    setting("pace", "MUTIRAO_PACE", "0", "most tokens a second per job; 0 is no limit"),
+    setting("receipts", "MUTIRAO_RECEIPTS", "true", "keep the receipts of answers"),
+    setting("receipt_days", "MUTIRAO_RECEIPT_DAYS", "30", "days that receipts are kept"),
+];
+
+/// Finds a setting by its name.
+pub(super) fn find(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name)
+}

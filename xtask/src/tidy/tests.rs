@@ -403,6 +403,34 @@ fn treats_what_a_test_module_pulls_in_as_test_code() {
 }
 
 #[test]
+fn knows_every_way_to_say_that_code_is_a_test() {
+    let tests = [
+        "#[test]\nfn f() { @ }",
+        "#[tokio::test(start_paused = true)]\nasync fn f() { @ }",
+        "#[cfg(all(test, unix))]\n#[allow(dead_code)]\nmod tests { @ }",
+        "#[cfg(feature = \"testing\")]\npub use a::@;",
+        "struct S {\n    #[cfg(test)]\n    field: @,\n    other: u8,\n}",
+        "struct S {\n    #[cfg(test)]\n    field: @\n}",
+        "#![cfg(test)]\nfn f() { @ }",
+    ];
+    let code = [
+        "#[cfg(unix)]\nfn f() { @ }",
+        "#[cfg(not(test))]\nfn f() { @ }",
+        "#![cfg_attr(test, allow(dead_code))]\nfn f() { @ }",
+        "#[cfg(test)]\nuse a::b;\nfn f() { @ }",
+        "struct S {\n    #[cfg(test)]\n    field: u8\n}\nfn f() { @ }",
+    ];
+    let weed_is_test = |source: &str| {
+        let (mut tokens, mut comments) = lex(&source.replace('@', "weed"));
+        let regions = super::region::mark(&mut tokens, &mut comments);
+        let weed = tokens.iter().find(|token| token.is_word("weed")).expect("it was planted");
+        weed.test || regions.whole
+    };
+    assert!(tests.iter().all(|source| weed_is_test(source)));
+    assert!(!code.iter().any(|source| weed_is_test(source)));
+}
+
+#[test]
 fn leaves_build_folders_and_bytes_that_are_no_text_alone() {
     let garden = Garden::new();
     garden.plant("target/debug/mod.rs", "unsafe");

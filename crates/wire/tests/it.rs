@@ -45,7 +45,11 @@ proptest! {
     }
 
     #[test]
-    fn evidence_reads_back(bundle in arb_bundle(), key in arb_signing_key(), point in any::<bool>()) {
+    fn evidence_reads_back(
+        bundle in arb_bundle(),
+        key in arb_signing_key(),
+        point in any::<bool>(),
+    ) {
         let job = &bundle.opening.job;
         let checkpoint = Checkpoint {
             job: job.commitment(),
@@ -85,7 +89,10 @@ proptest! {
     }
 
     #[test]
-    fn a_flipped_bit_in_a_job_changes_its_commitment(job in arb_job(), at in any::<prop::sample::Index>()) {
+    fn a_flipped_bit_in_a_job_changes_its_commitment(
+        job in arb_job(),
+        at in any::<prop::sample::Index>(),
+    ) {
         let mut bytes = job.to_bytes();
         let bit = at.index(bytes.len() * 8);
         bytes[bit / 8] ^= 1 << (bit % 8);
@@ -111,7 +118,10 @@ proptest! {
     }
 
     #[test]
-    fn commitments_to_the_same_tokens_differ_between_nonces(job in arb_job(), answer in arb_tokens(9)) {
+    fn commitments_to_the_same_tokens_differ_between_nonces(
+        job in arb_job(),
+        answer in arb_tokens(9),
+    ) {
         let mut other = job.clone();
         other.nonce[0] ^= 1;
         prop_assert_ne!(job.answer_commitment(&answer), other.answer_commitment(&answer));

@@ -1,0 +1,14 @@
+//! How well a model answers, and how close two ways of running it are.
+//!
+//! Exact match on held-out items, counted for anything that answers ([`Answerer`]); and for two
+//! sources of logits ([`Predictor`]), such as the float weights and the integer engine, the mean
+//! divergence of their predictions and how often their first choices agree.
+#![allow(clippy::float_arithmetic)]
+
+mod compare;
+mod exact;
+mod float;
+
+pub use compare::{Agreement, Predictor, compare, from_fixed};
+pub use exact::{Answerer, EvalError, Score, Scores, questions, score};
+pub use float::{FloatModel, FloatSession};

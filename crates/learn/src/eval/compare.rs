@@ -1,0 +1,136 @@
+//! Two ways of running one model, compared prediction by prediction.
+
+/// Anything that predicts: one list of logits after every token.
+pub trait Predictor {
+    /// What went wrong.
+    type Error: std::error::Error;
+
+    /// Calls `visit` with the index of each token and the logits after it, in order.
+    ///
+    /// # Errors
+    /// When the tokens cannot be run.
+    fn predict(
+        &mut self,
+        tokens: &[u32],
+        visit: &mut dyn FnMut(usize, &[f32]),
+    ) -> Result<(), Self::Error>;
+}
+
+/// Logits of the integer engine as numbers: they have twelve fraction bits.
+pub fn from_fixed(logits: &[i32], out: &mut Vec<f32>) {
+    out.clear();
+    out.extend(logits.iter().map(|logit| (f64::from(*logit) / 4096.0) as f32));
+}
+
+/// How close two predictors were.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Agreement {
+    /// Predictions compared.
+    pub positions: u64,
+    /// Predictions with the same first choice.
+    pub same_choice: u64,
+    /// The sum of the divergences in nats.
+    pub divergence: f64,
+}
+
+impl Agreement {
+    /// Mean KL(first‖second) in nats.
+    #[must_use]
+    pub fn mean_divergence(&self) -> f64 {
+        self.divergence / self.positions.max(1) as f64
+    }
+
+    /// The share of predictions with the same first choice.
+    #[must_use]
+    pub fn same_choice_share(&self) -> f64 {
+        self.same_choice as f64 / self.positions.max(1) as f64
+    }
+
+    /// Counts one pair of predictions.
+    pub fn record(&mut self, first: &[f32], second: &[f32]) {
+        self.positions += 1;
+        self.same_choice += u64::from(choice(first) == choice(second));
+        self.divergence += divergence(first, second);
+    }
+}
+
+/// The lowest index of the maximum.
+pub(super) fn choice(logits: &[f32]) -> usize {
+    let mut best = 0;
+    for (index, logit) in logits.iter().enumerate() {
+        if *logit > logits[best] {
+            best = index;
+        }
+    }
+    best
+}
+
+/// Logarithms of the probabilities.
+fn logarithms(logits: &[f32]) -> Vec<f64> {
+    let top = f64::from(logits[choice(logits)]);
+    let total: f64 = logits.iter().map(|logit| (f64::from(*logit) - top).exp()).sum();
+    let shift = top + total.ln();
+    logits.iter().map(|logit| f64::from(*logit) - shift).collect()
+}
+
+/// KL(first‖second) in nats.
+fn divergence(first: &[f32], second: &[f32]) -> f64 {
+    let pairs = logarithms(first).into_iter().zip(logarithms(second));
+    pairs.map(|(p, q)| p.exp() * (p - q)).sum()
+}
+
+/// Runs both over each text and compares the predictions from `from` on (the answer's tokens).
+///
+/// # Errors
+/// The first predictor's error, or the second's.
+pub fn compare<A: Predictor, B: Predictor<Error = A::Error>>(
+    first: &mut A,
+    second: &mut B,
+    texts: &[(Vec<u32>, usize)],
+) -> Result<Agreement, A::Error> {
+    let mut agreement = Agreement::default();
+    for (tokens, from) in texts {
+        let mut wanted: Vec<Vec<f32>> = Vec::with_capacity(tokens.len());
+        first.predict(tokens, &mut |_, logits| wanted.push(logits.to_vec()))?;
+        second.predict(tokens, &mut |index, logits| {
+            if index >= *from && index < wanted.len() {
+                agreement.record(&wanted[index], logits);
+            }
+        })?;
+    }
+    Ok(agreement)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prediction_does_not_diverge_from_itself() {
+        let mut agreement = Agreement::default();
+        agreement.record(&[1.0, 2.0, -3.0], &[1.0, 2.0, -3.0]);
+        assert_eq!(agreement.same_choice, 1);
+        assert!(agreement.divergence.abs() < 1e-12);
+    }
+
+    #[test]
+    fn divergence_is_the_textbook_number() {
+        let (half, quarter) = (0.5_f64.ln() as f32, 0.25_f64.ln() as f32);
+        let three_quarters = 0.75_f64.ln() as f32;
+        let expected = 0.5 * (0.5_f64 / 0.75).ln() + 0.5 * (0.5_f64 / 0.25).ln();
+        let found = divergence(&[half, half], &[three_quarters, quarter]);
+        assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+    }
+
+    #[test]
+    fn fixed_point_logits_have_twelve_fraction_bits() {
+        let mut logits = Vec::new();
+        from_fixed(&[4096, -2048, 0], &mut logits);
+        assert_eq!(logits, [1.0, -0.5, 0.0]);
+    }
+
+    #[test]
+    fn of_equal_logits_the_lowest_index_is_chosen() {
+        assert_eq!(choice(&[1.0, 3.0, 3.0]), 1);
+    }
+}

@@ -9,9 +9,7 @@
 #![allow(clippy::float_arithmetic, reason = "speed is printed, never used")]
 
 use mutirao_engine::pool::Pool;
-use mutirao_learn::train::export::{config_file, generation_file, weights_file};
-use mutirao_learn::train::{Recipe, Shape, TrainState, VillageLessons, Workshop};
-use mutirao_learn::village::chat::TEMPLATE;
+use mutirao_learn::train::{Recipe, TrainState, VillageLessons, Workshop, export};
 use mutirao_learn::village::tokens;
 use std::error::Error;
 use std::fs;
@@ -19,10 +17,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-const SEED: u64 = 20_261_123;
-const TOKENIZER_TEXTS: usize = 40_000;
-const ROWS: usize = 12;
-const ROW_TOKENS: usize = 256;
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(300);
 
 struct Threads(usize);
@@ -99,21 +93,14 @@ fn begin(options: &Options) -> Result<TrainState, Box<dyn Error>> {
         println!("going on at step {}", state.step_count());
         return Ok(state);
     }
-    let recipe = Recipe {
-        shape: Shape::SMALL,
-        steps: options.steps,
-        seed: SEED,
-        rows: ROWS,
-        row_tokens: ROW_TOKENS,
-    };
-    Ok(TrainState::new(&recipe))
+    Ok(TrainState::new(&Recipe::village(options.steps)))
 }
 
 /// Reads the tokenizer from the output folder, or makes it.
 fn tokenizer(out: &Path) -> Result<tokenizers::Tokenizer, Box<dyn Error>> {
     let path = out.join("tokenizer.json");
     if !path.exists() {
-        let learned = tokens::train(SEED, TOKENIZER_TEXTS)?;
+        let learned = tokens::train(Recipe::village(0).seed, tokens::LESSONS)?;
         let json = learned.to_string(true).map_err(|error| error.to_string())?;
         write_whole(&path, json.as_bytes())?;
         println!("tokenizer written, {} tokens", learned.get_vocab_size(true));
@@ -122,13 +109,10 @@ fn tokenizer(out: &Path) -> Result<tokenizers::Tokenizer, Box<dyn Error>> {
 }
 
 fn publish(out: &Path, state: &TrainState) -> Result<(), Box<dyn Error>> {
-    let shape = &state.recipe().shape;
-    write_whole(&out.join("model.safetensors"), &weights_file(shape, state.weights())?)?;
-    write_whole(&out.join("config.json"), config_file(shape).as_bytes())?;
-    write_whole(&out.join("generation_config.json"), generation_file().as_bytes())?;
-    let config = tokens::tokenizer_config(shape.context);
-    write_whole(&out.join("tokenizer_config.json"), config.as_bytes())?;
-    write_whole(&out.join("chat_template.jinja"), TEMPLATE.as_bytes())
+    for (name, bytes) in export::files(state)? {
+        write_whole(&out.join(name), &bytes)?;
+    }
+    Ok(())
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -137,7 +121,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let lessons_tokenizer = tokenizer(&options.out)?;
     let mut state = begin(&options)?;
     let recipe = *state.recipe();
-    let lessons = VillageLessons::new(lessons_tokenizer, SEED, recipe.rows, recipe.row_tokens);
+    let lessons = VillageLessons::new(lessons_tokenizer, &recipe);
     let mut workshop = Workshop::new(&recipe);
     let pool = Threads(options.threads);
     let (start, mut saved, mut tokens, mut mean) = (Instant::now(), Instant::now(), 0, None);

@@ -1,7 +1,9 @@
 //! A trained model as the files of a Hugging Face checkpoint.
 
 use super::shape::{NORM_EPSILON, ROPE_BASE, Shape};
-use crate::village::chat::{BEGIN, END, SPECIAL};
+use super::state::TrainState;
+use crate::village::chat::{BEGIN, END, SPECIAL, TEMPLATE};
+use crate::village::tokens;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
 use thiserror::Error;
@@ -111,6 +113,21 @@ pub fn config_file(shape: &Shape) -> String {
         "torch_dtype": "bfloat16",
     });
     format!("{config:#}\n")
+}
+
+/// Every file of a checkpoint but the tokenizer's own: name and bytes.
+///
+/// # Errors
+/// When the container library refuses, which would be a mistake of this module.
+pub fn files(state: &TrainState) -> Result<Vec<(&'static str, Vec<u8>)>, ExportError> {
+    let shape = &state.recipe().shape;
+    Ok(vec![
+        ("model.safetensors", weights_file(shape, state.weights())?),
+        ("config.json", config_file(shape).into_bytes()),
+        ("generation_config.json", generation_file().into_bytes()),
+        ("tokenizer_config.json", tokens::tokenizer_config(shape.context).into_bytes()),
+        ("chat_template.jinja", TEMPLATE.as_bytes().to_vec()),
+    ])
 }
 
 /// The text of `generation_config.json`.

@@ -1,5 +1,6 @@
 //! What a step learns from: conversations as tokens, packed into rows.
 
+use super::state::Recipe;
 use crate::dice::Dice;
 use crate::village::chat::{Conversation, conversation};
 use crate::village::tokens::{TokenizerError, encode};
@@ -124,9 +125,10 @@ pub struct VillageLessons {
 const MISSES_MAX: usize = 12;
 
 impl VillageLessons {
-    /// Batches of `rows` rows of up to `row_tokens` tokens.
+    /// The lessons of a run.
     #[must_use]
-    pub const fn new(tokenizer: Tokenizer, seed: u64, rows: usize, row_tokens: usize) -> Self {
+    pub const fn new(tokenizer: Tokenizer, recipe: &Recipe) -> Self {
+        let Recipe { seed, rows, row_tokens, .. } = *recipe;
         Self { tokenizer, seed, rows, row_tokens }
     }
 

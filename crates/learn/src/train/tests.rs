@@ -225,7 +225,10 @@ fn written_weights_are_read_back_as_bf16() -> Result<(), export::ExportError> {
 fn batches_are_the_same_again_fill_their_rows_and_learn_answers_only()
 -> Result<(), tokens::TokenizerError> {
     let tokenizer = tokens::train(1, 400)?;
-    let lessons = VillageLessons::new(tokenizer.clone(), 1, 4, 160);
+    let lessons = VillageLessons::new(
+        tokenizer.clone(),
+        &Recipe { seed: 1, rows: 4, row_tokens: 160, ..RECIPE },
+    );
     let batch = lessons.batch(3)?;
     assert_eq!(batch, lessons.batch(3)?);
     assert_ne!(batch, lessons.batch(4)?);

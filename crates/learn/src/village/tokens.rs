@@ -29,6 +29,9 @@ impl TokenizerError {
     }
 }
 
+/// Texts the shipped tokenizer was learned from.
+pub const LESSONS: usize = 40_000;
+
 /// Learns the tokenizer from `conversations` texts of the seed. One seed, one tokenizer.
 ///
 /// # Errors

@@ -1,0 +1,108 @@
+//! Which providers may be asked, and in which order. Fails closed: no offer of the asked privacy
+//! level, no answer.
+
+use crate::Millis;
+use crate::standing::Standing;
+use mutirao_wire::{Amount, Job, PeerKey, Privacy, SignedOffer};
+use std::collections::BTreeSet;
+
+/// Why an offer is not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfit {
+    /// Its signature is wrong.
+    Forged,
+    /// It lapsed.
+    Expired,
+    /// Another model or op set.
+    OtherModel,
+    /// The job does not fit its context.
+    TooLong,
+    /// The provider was caught lying.
+    Banned,
+    /// The provider is not in the user's circle.
+    OutsideCircle,
+}
+
+impl Unfit {
+    /// Why, for people.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Forged => "its offer is not signed by its key",
+            Self::Expired => "its offer lapsed",
+            Self::OtherModel => "it offers another model",
+            Self::TooLong => "the prompt and answer do not fit its context",
+            Self::Banned => "it was caught with a wrong token",
+            Self::OutsideCircle => "it is not in your circle",
+        }
+    }
+}
+
+/// What a choice rests on.
+#[derive(Debug)]
+pub struct Question<'a> {
+    /// The job.
+    pub job: &'a Job,
+    /// Who may see it.
+    pub privacy: Privacy,
+    /// The nodes that the user listed; on the level `local`, this node alone.
+    pub circle: &'a BTreeSet<PeerKey>,
+    /// What is remembered.
+    pub standing: &'a Standing,
+    /// The time.
+    pub now: Millis,
+}
+
+/// The usable offers, best first, and why the others are not usable.
+#[derive(Debug, Clone, Default)]
+pub struct Route {
+    /// To be asked, in this order.
+    pub offers: Vec<SignedOffer>,
+    /// Not to be asked.
+    pub unfit: Vec<(PeerKey, Unfit)>,
+}
+
+impl Question<'_> {
+    /// Sorts offers: cheapest first, then fewest failures, then the fastest known; a stable key
+    /// decides between equals.
+    // spec: SESSION-3.5
+    #[must_use]
+    pub fn route(&self, offers: Vec<SignedOffer>) -> Route {
+        let mut route = Route::default();
+        for signed in offers {
+            match self.unfit(&signed) {
+                Some(why) => route.unfit.push((signed.offer.provider, why)),
+                None => route.offers.push(signed),
+            }
+        }
+        route.offers.sort_by_key(|signed| self.rank(signed));
+        route
+    }
+
+    // spec: SESSION-3.4
+    fn unfit(&self, signed: &SignedOffer) -> Option<Unfit> {
+        let offer = &signed.offer;
+        let tokens = self.job.prompt.len() as u64 + u64::from(self.job.max_tokens);
+        let outside = self.privacy != Privacy::Open && !self.circle.contains(&offer.provider);
+        [
+            (outside, Unfit::OutsideCircle),
+            (offer.model != self.job.model || offer.op_set != self.job.op_set, Unfit::OtherModel),
+            (offer.expires_ms <= self.now, Unfit::Expired),
+            (tokens > u64::from(offer.context), Unfit::TooLong),
+            (self.standing.is_banned(&offer.provider), Unfit::Banned),
+            (!signed.verifies(), Unfit::Forged),
+        ]
+        .into_iter()
+        .find_map(|(unfit, why)| unfit.then_some(why))
+    }
+
+    fn rank(&self, signed: &SignedOffer) -> (Amount, u32, Millis, PeerKey) {
+        let offer = &signed.offer;
+        let record = self.standing.of(&offer.provider);
+        let input = offer.prices.input.per_thousand(self.job.prompt.len() as u64);
+        let output = offer.prices.output.per_thousand(self.job.max_tokens.into());
+        let price = input.zip(output).and_then(|(one, other)| one.checked_add(other));
+        let price = price.unwrap_or(Amount(u64::MAX));
+        (price, record.failures, record.first_token_ms, offer.provider)
+    }
+}

@@ -1,0 +1,196 @@
+//! What a provider says, checked before it counts.
+
+use super::{Action, Attempt, Client, Current, Fault, Mode, Part, Phase, Signed, natural_finish};
+use crate::Millis;
+use crate::session::frame::ProviderFrame;
+use mutirao_wire::{
+    Finish, Receipt, SignedCheckpoint, SignedReceipt, Token, limits::CHECKPOINT_STEP,
+};
+
+impl Client {
+    pub(super) fn frame(
+        &mut self,
+        now: Millis,
+        attempt: Attempt,
+        frame: ProviderFrame,
+        actions: &mut Vec<Action>,
+    ) {
+        if !self.is_current(attempt) || self.receipt.is_some() {
+            return;
+        }
+        if let ProviderFrame::PrefixRefused { index } = frame {
+            return self.prefix_refused(now, index, actions);
+        }
+        if let Err(fault) = self.accept(now, frame, actions) {
+            self.give_up(now, fault.to_string(), actions);
+        }
+    }
+
+    fn accept(
+        &mut self,
+        now: Millis,
+        frame: ProviderFrame,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), Fault> {
+        match frame {
+            ProviderFrame::Accepted | ProviderFrame::Progress { .. } => self.heard(now),
+            ProviderFrame::Token { index, token } => self.token(now, index, token, actions),
+            ProviderFrame::Checkpoint(checkpoint) => self.checkpoint(checkpoint),
+            ProviderFrame::Receipt(receipt) => self.receipt(receipt, actions),
+            ProviderFrame::Refused { code, reason } => Err(Fault::Refused { code, reason }),
+            ProviderFrame::Offers(_) => Err(Fault::Unexpected("offers")),
+            ProviderFrame::PrefixRefused { .. } => Err(Fault::Unexpected("prefix refused")),
+        }
+    }
+
+    /// A sign of life while the prompt is read.
+    fn heard(&mut self, now: Millis) -> Result<(), Fault> {
+        let reading = self.job.prompt.len() + self.answer.len();
+        let phase = self.current.as_ref().map(|current| current.phase);
+        if phase != Some(Phase::Reading) {
+            return Err(Fault::Unexpected("progress"));
+        }
+        self.wake = Some(now + crate::session::Watchdog::reading_patience(reading));
+        Ok(())
+    }
+
+    // spec: SESSION-3.2
+    fn token(
+        &mut self,
+        now: Millis,
+        index: u32,
+        token: Token,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), Fault> {
+        if self.cancelled.is_some() {
+            return Ok(());
+        }
+        self.check_token(index, token)?;
+        let Some(current) = &mut self.current else { return Ok(()) };
+        let provider = current.order.provider;
+        if let Some(last) = current.last_token.replace(now) {
+            self.watchdog.note(now.saturating_sub(last));
+        }
+        current.phase = Phase::Writing;
+        self.first_token.get_or_insert(now.saturating_sub(self.started));
+        self.wake = Some(now + self.watchdog.patience());
+        if self.parts.last().is_none_or(|part| part.provider != provider) {
+            self.parts.push(Part { provider, start: index });
+        }
+        self.answer.push(token);
+        self.release_or_replay(actions);
+        Ok(())
+    }
+
+    fn check_token(&self, index: u32, token: Token) -> Result<(), Fault> {
+        let (expected, vocabulary) = (self.count(), self.policy.vocabulary);
+        if index != expected {
+            return Err(Fault::OutOfOrder { expected, found: index });
+        }
+        if token.0 >= vocabulary {
+            return Err(Fault::OutOfVocabulary { token: token.0, vocabulary });
+        }
+        match natural_finish(&self.job, &self.end_of_text, &self.answer) {
+            Some(_) => Err(Fault::AfterTheEnd),
+            None => Ok(()),
+        }
+    }
+
+    fn release_or_replay(&mut self, actions: &mut Vec<Action>) {
+        match self.policy.mode {
+            Mode::Streamed { .. } => self.release(self.answer.len(), actions),
+            Mode::Checked => {
+                if self.answer.len() >= self.proven + CHECKPOINT_STEP as usize {
+                    self.replay(actions);
+                }
+            }
+        }
+    }
+
+    /// Shows tokens up to `upto`.
+    pub(super) fn release(&mut self, upto: usize, actions: &mut Vec<Action>) {
+        for (index, token) in self.answer.iter().enumerate().take(upto).skip(self.released) {
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
+            let author = self.parts.iter().rev().find(|part| part.start <= index);
+            if let Some(Part { provider, .. }) = author.copied() {
+                actions.push(Action::Release { index, token: *token, provider });
+            }
+        }
+        self.released = self.released.max(upto);
+    }
+
+    // spec: SESSION-3.3, RECEIPT-2.1
+    fn checkpoint(&mut self, signed: SignedCheckpoint) -> Result<(), Fault> {
+        if self.cancelled.is_some() {
+            return Ok(());
+        }
+        let Some(current) = &self.current else { return Ok(()) };
+        let checkpoint = &signed.checkpoint;
+        let wrong = [
+            (checkpoint.job != current.order.job, "job"),
+            (checkpoint.order != current.order.commitment(), "order"),
+            (checkpoint.index != self.count(), "index"),
+            (checkpoint.prefix != self.job.prefix_digest(&self.answer), "prefix"),
+            (!signed.verifies(&current.offer.offer.receipt_key), "signature"),
+        ];
+        if let Some((_, what)) = wrong.into_iter().find(|(wrong, _)| *wrong) {
+            return Err(Fault::Checkpoint(what));
+        }
+        let offer = current.offer.clone();
+        self.signed.push(Signed { statement: signed, offer });
+        Ok(())
+    }
+
+    fn receipt(&mut self, signed: SignedReceipt, actions: &mut Vec<Action>) -> Result<(), Fault> {
+        let Some(current) = &self.current else { return Ok(()) };
+        self.check_receipt(current, &signed)?;
+        let attempt = current.attempt;
+        self.receipt = Some((signed, current.offer.clone()));
+        self.wake = None;
+        actions.push(Action::Hang(attempt));
+        self.settle(actions);
+        Ok(())
+    }
+
+    // spec: RECEIPT-2.2, RECEIPT-3.2
+    fn check_receipt(&self, current: &Current, signed: &SignedReceipt) -> Result<(), Fault> {
+        let receipt = &signed.receipt;
+        let job = &self.job;
+        let wrong = [
+            (receipt.job != current.order.job, "job"),
+            (receipt.order != current.order.commitment(), "order"),
+            (receipt.answer != job.answer_commitment(&self.answer), "answer"),
+            (receipt.model != job.model, "model"),
+            (receipt.op_set != job.op_set, "op set"),
+            (receipt.prompt_tokens as usize != job.prompt.len(), "prompt count"),
+            (receipt.answer_tokens != self.count(), "answer count"),
+            (receipt.served.start != current.order.start, "served start"),
+            (receipt.served.end != self.count(), "served end"),
+            (receipt.provider != current.order.provider, "provider"),
+            (!self.price_is_right(current, receipt), "price"),
+            (!self.finish_is_right(receipt.finish), "finish"),
+            (!signed.verifies(&current.offer.offer.receipt_key), "signature"),
+        ];
+        let wrong = wrong.into_iter().find(|(wrong, _)| *wrong);
+        wrong.map_or(Ok(()), |(_, what)| Err(Fault::Receipt(what)))
+    }
+
+    fn price_is_right(&self, current: &Current, receipt: &Receipt) -> bool {
+        crate::session::provider::price(&current.order, &self.job, receipt.served)
+            == Some(receipt.price)
+    }
+
+    /// An answer that could go on is not finished, whatever the provider says.
+    fn finish_is_right(&self, finish: Finish) -> bool {
+        match finish {
+            Finish::Cancelled { index } => self.cancelled == Some(index),
+            Finish::Trap => self.natural().is_none() && self.cancelled.is_none(),
+            Finish::ProviderStopped => false,
+            ended => self.cancelled.is_none() && self.natural() == Some(ended),
+        }
+    }
+
+    fn natural(&self) -> Option<Finish> {
+        natural_finish(&self.job, &self.end_of_text, &self.answer)
+    }
+}

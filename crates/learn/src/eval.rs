@@ -8,7 +8,9 @@
 mod compare;
 mod exact;
 mod float;
+mod integer;
 
-pub use compare::{Agreement, Predictor, compare, from_fixed};
-pub use exact::{Answerer, EvalError, Score, Scores, questions, score};
+pub use compare::{Agreement, CompareError, Predictor, compare, from_fixed};
+pub use exact::{Answerer, EvalError, Score, Scores, questions, right_texts, score};
 pub use float::{FloatModel, FloatSession};
+pub use integer::IntegerModel;

@@ -1,5 +1,7 @@
 //! Two ways of running one model, compared prediction by prediction.
 
+use thiserror::Error;
+
 /// Anything that predicts: one list of logits after every token.
 pub trait Predictor {
     /// What went wrong.
@@ -79,24 +81,38 @@ fn divergence(first: &[f32], second: &[f32]) -> f64 {
     pairs.map(|(p, q)| p.exp() * (p - q)).sum()
 }
 
-/// Runs both over each text and compares the predictions from `from` on (the answer's tokens).
+/// Which of two predictors failed.
+#[derive(Debug, Error)]
+pub enum CompareError<A: std::error::Error, B: std::error::Error> {
+    /// The first.
+    #[error("the first predictor: {0}")]
+    First(A),
+    /// The second.
+    #[error("the second predictor: {0}")]
+    Second(B),
+}
+
+/// Runs both over each text and compares the predictions after token `from` and later ones: with
+/// the last token of the prompt, these are the predictions of the answer.
 ///
 /// # Errors
-/// The first predictor's error, or the second's.
-pub fn compare<A: Predictor, B: Predictor<Error = A::Error>>(
+/// The error of the predictor that failed.
+pub fn compare<A: Predictor, B: Predictor>(
     first: &mut A,
     second: &mut B,
     texts: &[(Vec<u32>, usize)],
-) -> Result<Agreement, A::Error> {
+) -> Result<Agreement, CompareError<A::Error, B::Error>> {
     let mut agreement = Agreement::default();
     for (tokens, from) in texts {
         let mut wanted: Vec<Vec<f32>> = Vec::with_capacity(tokens.len());
-        first.predict(tokens, &mut |_, logits| wanted.push(logits.to_vec()))?;
-        second.predict(tokens, &mut |index, logits| {
+        let mut keep = |_: usize, logits: &[f32]| wanted.push(logits.to_vec());
+        first.predict(tokens, &mut keep).map_err(CompareError::First)?;
+        let mut record = |index: usize, logits: &[f32]| {
             if index >= *from && index < wanted.len() {
                 agreement.record(&wanted[index], logits);
             }
-        })?;
+        };
+        second.predict(tokens, &mut record).map_err(CompareError::Second)?;
     }
     Ok(agreement)
 }

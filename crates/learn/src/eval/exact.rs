@@ -89,6 +89,23 @@ pub fn questions(seed: u64, each: usize) -> Vec<Example> {
     TASKS.into_iter().flat_map(draw).collect()
 }
 
+/// The right answers as texts to be predicted: all tokens, and the place of the prompt's last one.
+///
+/// # Errors
+/// When the tokenizer refuses a text.
+pub fn right_texts(
+    tokenizer: &Tokenizer,
+    questions: &[Example],
+) -> Result<Vec<(Vec<u32>, usize)>, TokenizerError> {
+    let text = |question: &Example| {
+        let mut tokens = encode(tokenizer, &prompt(&question.user))?;
+        let last = tokens.len().saturating_sub(1);
+        tokens.extend(encode(tokenizer, &question.assistant)?);
+        Ok((tokens, last))
+    };
+    questions.iter().map(text).collect()
+}
+
 /// Asks every question on its own and counts the right answers; `wrong` sees what was said instead.
 ///
 /// # Errors

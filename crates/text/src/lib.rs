@@ -1,1 +1,22 @@
-//! Placeholder.
+//! Messages to tokens and back: tokenizer, chat template, stop strings, streamed text.
+//!
+//! What a person writes can never become a control token: texts inside messages that spell one are
+//! encoded as ordinary text. Templates run with fuel, without a clock, a loader or a file.
+#![deny(clippy::float_arithmetic, clippy::indexing_slicing)]
+#![forbid(unsafe_code)]
+
+mod method;
+mod seal;
+mod stack;
+mod stop;
+mod stream;
+mod template;
+mod tokens;
+
+pub use stack::{TextError, TextStack};
+pub use stop::{Found, StopFinder};
+pub use stream::TextStream;
+
+/// Names what renders and reads text. Another version may render another prompt, so it stands in
+/// every opening, and `verify` judges the text apart from the tokens.
+pub const TEXT_STACK: &str = "mutirao-text/1 tokenizers/0.22.2 minijinja/2.24.0";

@@ -228,3 +228,183 @@ impl Decode for ProviderFrame {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mutirao_wire::testing::{
+        arb_bundle, arb_checkpoint, arb_job, arb_order, arb_signing_key, arb_tokens,
+    };
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::strategy::ValueTree;
+    use std::fmt::Debug;
+
+    fn arb_refusal() -> impl Strategy<Value = Refusal> {
+        prop_oneof![
+            Just(Refusal::Busy),
+            Just(Refusal::BadOrder),
+            Just(Refusal::BadJob),
+            Just(Refusal::UnknownModel),
+            Just(Refusal::Protocol),
+            Just(Refusal::Internal),
+        ]
+    }
+
+    fn arb_client_frame() -> impl Strategy<Value = ClientFrame> {
+        let open = arb_job().prop_flat_map(|job| {
+            (arb_order(&job), arb_tokens(40)).prop_map(move |(order, prefix)| ClientFrame::Open {
+                order,
+                job: job.clone(),
+                prefix,
+            })
+        });
+        prop_oneof![
+            Just(ClientFrame::GetOffers),
+            open,
+            any::<u32>().prop_map(|index| ClientFrame::Cancel { index }),
+        ]
+    }
+
+    fn arb_provider_frame() -> impl Strategy<Value = ProviderFrame> {
+        let checkpoint = (arb_job(), arb_tokens(20), arb_signing_key()).prop_flat_map(
+            |(job, answer, key)| {
+                arb_checkpoint(job, answer)
+                    .prop_map(move |point| ProviderFrame::Checkpoint(point.sign(&key)))
+            },
+        );
+        let offers = vec(arb_bundle().prop_map(|bundle| bundle.offer), 0..4);
+        prop_oneof![
+            offers.prop_map(ProviderFrame::Offers),
+            Just(ProviderFrame::Accepted),
+            any::<[u32; 2]>().prop_map(|[done, total]| ProviderFrame::Progress { done, total }),
+            any::<[u32; 2]>().prop_map(|[index, token]| {
+                ProviderFrame::Token { index, token: Token(token) }
+            }),
+            checkpoint,
+            arb_bundle().prop_map(|bundle| ProviderFrame::Receipt(bundle.receipt)),
+            (arb_refusal(), ".{0,100}")
+                .prop_map(|(code, reason)| ProviderFrame::Refused { code, reason }),
+            any::<u32>().prop_map(|index| ProviderFrame::PrefixRefused { index }),
+        ]
+    }
+
+    /// One frame, one encoding: it reads back, no cut of it reads, nothing may follow it.
+    fn reads_back<T: Encode + Decode + PartialEq + Debug>(frame: &T) {
+        let bytes = frame.to_bytes();
+        assert_eq!(T::from_bytes(&bytes).as_ref(), Ok(frame));
+        for end in 0..bytes.len() {
+            assert!(T::from_bytes(&bytes[..end]).is_err(), "a cut at {end} was read");
+        }
+        let longer = [bytes.as_slice(), &[0]].concat();
+        assert_eq!(T::from_bytes(&longer), Err(DecodeError::Trailing { left: 1 }));
+    }
+
+    fn has_no_second_spelling<T: Encode + Decode>(bytes: &[u8]) {
+        if let Ok(frame) = T::from_bytes(bytes) {
+            assert_eq!(frame.to_bytes(), bytes);
+        }
+    }
+
+    proptest! {
+        // spec: SESSION-2.1
+        #[test]
+        fn what_a_client_says_reads_back(frame in arb_client_frame()) {
+            reads_back(&frame);
+        }
+
+        // spec: SESSION-2.2
+        #[test]
+        fn what_a_provider_says_reads_back(frame in arb_provider_frame()) {
+            reads_back(&frame);
+        }
+
+        // spec: SESSION-2.3
+        #[test]
+        fn hostile_bytes_never_panic_and_never_spell_a_frame_twice(
+            bytes in vec(any::<u8>(), 0..700),
+            tag in 0..10u8,
+        ) {
+            let mut bytes = bytes;
+            if let Some(first) = bytes.first_mut() {
+                *first = tag;
+            }
+            has_no_second_spelling::<ClientFrame>(&bytes);
+            has_no_second_spelling::<ProviderFrame>(&bytes);
+        }
+
+        // spec: SESSION-2.3
+        #[test]
+        fn a_changed_byte_of_a_real_frame_never_panics_and_never_spells_it_twice(
+            client in arb_client_frame(),
+            provider in arb_provider_frame(),
+            at in any::<prop::sample::Index>(),
+            value in any::<u8>(),
+        ) {
+            let mut bytes = client.to_bytes();
+            let place = at.index(bytes.len());
+            bytes[place] = value;
+            has_no_second_spelling::<ClientFrame>(&bytes);
+            let mut bytes = provider.to_bytes();
+            let place = at.index(bytes.len());
+            bytes[place] = value;
+            has_no_second_spelling::<ProviderFrame>(&bytes);
+        }
+    }
+
+    // spec: SESSION-2.3
+    #[test]
+    fn an_unknown_tag_is_refused_by_its_name_and_number() {
+        for tag in 3..=255u8 {
+            let error = ClientFrame::from_bytes(&[tag, 0, 0, 0, 0]).expect_err("unknown");
+            assert_eq!(error, DecodeError::Unknown { what: "client frame", value: tag.into() });
+        }
+        for tag in 8..=255u8 {
+            let error = ProviderFrame::from_bytes(&[tag, 0, 0, 0, 0]).expect_err("unknown");
+            assert_eq!(error, DecodeError::Unknown { what: "provider frame", value: tag.into() });
+        }
+        let error = ProviderFrame::from_bytes(&[6, 6, 0, 0, 0, 0]).expect_err("unknown");
+        assert_eq!(error, DecodeError::Unknown { what: "refusal", value: 6 });
+    }
+
+    // spec: SESSION-2.3
+    #[test]
+    fn a_count_above_its_bound_is_refused_before_its_items_are_read() {
+        let offers = [&[0u8][..], &65u32.to_bytes()].concat();
+        let error = ProviderFrame::from_bytes(&offers).expect_err("65 offers");
+        let bound = DecodeError::TooLong { what: "offers", count: 65, maximum: 64 };
+        assert_eq!(error, bound);
+        let reason = [&[6u8, 0][..], &513u32.to_bytes(), &[b'a'; 513]].concat();
+        let error = ProviderFrame::from_bytes(&reason).expect_err("a reason of 513 bytes");
+        let bound = DecodeError::TooLong { what: "reason", count: 513, maximum: 512 };
+        assert_eq!(error, bound);
+    }
+
+    // spec: SESSION-2.2
+    #[test]
+    fn a_long_reason_is_cut_at_a_whole_character() {
+        for lead in 0..4 {
+            let reason = "a".repeat(lead) + &"\u{1f33f}".repeat(300);
+            let sent = ProviderFrame::Refused { code: Refusal::Busy, reason: reason.clone() };
+            let read = ProviderFrame::from_bytes(&sent.to_bytes()).expect("a cut reason is text");
+            let ProviderFrame::Refused { reason: kept, .. } = read else { panic!("not refused") };
+            assert!(reason.starts_with(&kept));
+            assert!((509..=512).contains(&kept.len()), "{} bytes are kept", kept.len());
+        }
+    }
+
+    // spec: SESSION-2.4
+    #[test]
+    fn the_largest_honest_frame_fits() {
+        let mut runner = proptest::test_runner::TestRunner::deterministic();
+        let mut job = arb_job().new_tree(&mut runner).expect("a job").current();
+        job.prompt = vec![Token(7); PROMPT_TOKENS_MAX / 2];
+        job.stop = vec![vec![Token(1); 32]; 8];
+        let order = arb_order(&job).new_tree(&mut runner).expect("an order").current();
+        assert_eq!(order.to_bytes().len(), 141);
+        let prefix = vec![Token(9); PROMPT_TOKENS_MAX / 2];
+        let open = ClientFrame::Open { order, job, prefix };
+        assert!(open.to_bytes().len() <= FRAME_BYTES_MAX);
+        assert_eq!(ClientFrame::from_bytes(&open.to_bytes()), Ok(open));
+    }
+}

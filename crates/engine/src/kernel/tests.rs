@@ -1,0 +1,153 @@
+//! Every kernel against plain 64-bit sums over the logical matrix, bit for bit.
+
+use super::*;
+use crate::model::header::Profile;
+use crate::model::matrix::Matrix;
+use crate::op::linear::accumulate;
+use proptest::prelude::*;
+
+fn sets() -> Vec<Kernels> {
+    vec![Kernels::scalar(), Kernels::detect()]
+}
+
+fn matrix(profile: Profile, rows: usize, columns: usize, q: impl Fn(usize) -> i8) -> Matrix {
+    let groups = columns.div_ceil(profile.group());
+    let m = |at: usize| match profile {
+        Profile::W8 => (at % 15) as i8 + 1,
+        Profile::W4 => [15, -15, 1, -1, 7, -8][at % 6],
+    };
+    Matrix {
+        profile,
+        rows,
+        columns,
+        q: (0..rows * columns).map(q).collect(),
+        m: (0..rows * groups).map(m).collect(),
+        multiplier: vec![1 << 15; rows],
+        exponent: vec![20; rows],
+    }
+}
+
+/// Each token's rows as 64-bit sums, reduced to 32 wrapping bits.
+fn slow(matrix: &Matrix, x: &[Vec<i16>]) -> Vec<Vec<i32>> {
+    let row = |x: &Vec<i16>, row| accumulate(matrix.row(row), x) as i32;
+    x.iter().map(|x| (0..matrix.rows).map(|at| row(x, at)).collect()).collect()
+}
+
+fn fast(kernels: Kernels, packed: &Packed, x: &[Vec<i16>]) -> Vec<Vec<i32>> {
+    let mut padded = Vec::new();
+    for x in x {
+        padded.extend_from_slice(x);
+        padded.resize(padded.len() + packed.stride() - x.len(), 0);
+    }
+    let middle = packed.tiles() / 2;
+    let mut out = Vec::new();
+    for tiles in [0..middle, middle..packed.tiles()] {
+        let mut part = vec![77; tiles.len() * x.len() * TILE];
+        kernels.accumulate(packed, tiles, &padded, &mut part);
+        out.extend(part);
+    }
+    let at = |token, row| out[(row / TILE * x.len() + token) * TILE + row % TILE];
+    let rows = |token| (0..packed.rows()).map(|row| at(token, row)).collect();
+    (0..x.len()).map(rows).collect()
+}
+
+fn agrees(matrix: &Matrix, x: &[Vec<i16>]) {
+    let (packed, expected) = (Packed::new(matrix), slow(matrix, x));
+    for kernels in sets() {
+        assert_eq!(fast(kernels, &packed, x), expected, "{}", kernels.name());
+    }
+    let mut row = vec![0; matrix.columns];
+    packed.row(matrix.rows - 1, &mut row);
+    assert!(matrix.row(matrix.rows - 1).eq(row));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    // spec: ENGINE-1.5, ENGINE-3.5
+    #[test]
+    fn kernels_agree_on_odd_sizes(
+        rows in 1usize..40, columns in 1usize..200, tokens in 1usize..14, four in any::<bool>(),
+        seed in any::<u64>()
+    ) {
+        let profile = if four { Profile::W4 } else { Profile::W8 };
+        let mix = |at: usize| (seed ^ at as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
+        let q = |at: usize| if four { (mix(at) % 16) as i8 - 8 } else { (mix(at) % 255) as u8 as i8 };
+        let q = |at: usize| if q(at) == -128 { 0 } else { q(at) };
+        let x = |token: usize| (0..columns).map(|at| mix(at + 977 * (token + 1)) as i16 / 64).collect();
+        let x: Vec<Vec<i16>> = (0..tokens).map(x).collect();
+        agrees(&matrix(profile, rows, columns, q), &x);
+    }
+}
+
+#[test]
+fn kernels_agree_at_the_extremes_and_across_panels() {
+    // spec: ENGINE-3.5
+    for (profile, least, most) in [(Profile::W8, -127, 127), (Profile::W4, -8, 7)] {
+        for columns in [64, 511, 1024, 1100] {
+            for tokens in [1, 2, 6, 7, 13] {
+                let x: Vec<Vec<i16>> =
+                    vec![[i16::MIN, i16::MAX, -1, 0].repeat(columns)[..columns].to_vec(); tokens];
+                agrees(&matrix(profile, 17, columns, |_| least), &x);
+                agrees(&matrix(profile, 17, columns, |at| if at % 3 == 0 { most } else { 0 }), &x);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_and_an_input_at_their_bounds_are_exact_in_every_kernel() {
+    // spec: ENGINE-3.5
+    // Parallel vectors at both bounds: the accumulator comes within 2^24 of 2^31.
+    let mut matrix = matrix(Profile::W8, 16, 2367, |_| 127);
+    matrix.m.fill(15);
+    let x = vec![vec![476i16; 2367], vec![-476i16; 2367], vec![0; 2367]];
+    assert!(matrix.check().is_ok());
+    assert!(accumulate(matrix.row(3), &x[0]) > (1 << 31) - (1 << 24));
+    agrees(&matrix, &x);
+    // One more column breaks the certificate.
+    matrix.columns += 1;
+    matrix.q.resize(16 * 2368, 127);
+    assert!(matrix.check().is_err());
+}
+
+proptest! {
+    #[test]
+    fn attention_kernels_agree(
+        size in (1usize..9).prop_map(|n| n * 8), positions in 1usize..70, seed in any::<u64>()
+    ) {
+        let mix = |at: usize| ((seed ^ at as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as i16;
+        let query: Vec<i16> = (0..size).map(mix).collect();
+        let keys: Vec<i16> = (0..size * positions).map(|at| mix(at + 5000)).collect();
+        let values: Vec<i16> = keys.iter().map(|key| key >> 4).collect();
+        let powers: Vec<i16> = (0..positions).map(|at| mix(at + 90_000) & 32767).collect();
+        let results: Vec<_> = sets()
+            .into_iter()
+            .map(|kernels| {
+                let (mut dots, mut sums) = (vec![0; positions], vec![1; size]);
+                kernels.dots(&query, &keys, &mut dots);
+                kernels.mix(&powers, &values, &mut sums);
+                (dots, sums)
+            })
+            .collect();
+        prop_assert_eq!(&results[0], &results[1]);
+        for (dot, key) in results[0].0.iter().zip(keys.chunks(size)) {
+            let exact: i64 = query.iter().zip(key).map(|(q, k)| i64::from(*q) * i64::from(*k)).sum();
+            prop_assert_eq!(*dot, exact as i32);
+        }
+        for (channel, sum) in results[0].1.iter().enumerate() {
+            let column = values.iter().skip(channel).step_by(size);
+            let exact: i64 = powers.iter().zip(column).map(|(p, v)| i64::from(*p) * i64::from(*v)).sum();
+            prop_assert_eq!(*sum, exact + 1);
+        }
+    }
+}
+
+#[test]
+fn sixteen_positions_at_their_bounds_do_not_overflow() {
+    // spec: ENGINE-7.3
+    for kernels in sets() {
+        let mut out = vec![0i64; 32];
+        kernels.mix(&[32767; 100], &vec![-4095; 3200], &mut out);
+        assert!(out.iter().all(|sum| *sum == -100 * 32767 * 4095), "{}", kernels.name());
+    }
+}

@@ -1,0 +1,47 @@
+//! The only floats of the engine: published weights become integers here, once.
+//!
+//! Pure and reproducible: IEEE 754 double precision with `+ - * /` and comparisons, one after the
+//! other in the order written; no library function, no fused multiply-add, no threads. Powers of two
+//! are made from exponent bits. What needs more than doubles (rotary frequencies) is computed with
+//! arbitrary precision and rounded correctly.
+#![allow(clippy::float_arithmetic)]
+
+mod frequency;
+mod gain;
+mod row;
+mod source;
+
+pub(crate) use frequency::{FrequencyError, epsilon, frequencies};
+pub(crate) use gain::{Gain, gain};
+pub(crate) use row::{RowError, matrix};
+pub(crate) use source::{SourceError, Values, values};
+
+use serde_json::Value;
+
+/// A finite positive number of a configuration.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Real(f64);
+
+impl Real {
+    pub(crate) fn from_json(value: &Value) -> Option<Self> {
+        value.as_f64().filter(|number| number.is_finite() && *number > 0.0).map(Self)
+    }
+}
+
+/// `2^exponent` for exponents of normal numbers.
+fn power_of_two(exponent: i32) -> f64 {
+    let biased = u64::try_from(exponent + 1023).expect("not below the least normal exponent");
+    f64::from_bits(biased << 52)
+}
+
+/// The exponent of a normal number: `2^e <= x < 2^(e+1)`; of a smaller one, the least.
+fn exponent(x: f64) -> i32 {
+    let biased = i32::try_from((x.to_bits() >> 52) & 0x7FF).expect("11 bits");
+    biased.max(1) - 1023
+}
+
+/// The integer nearest to `x`, halves upwards, for |x| below 2^31.
+fn nearest(x: f64) -> i32 {
+    let (shifted, truncated) = (x + 0.5, (x + 0.5) as i32);
+    if f64::from(truncated) > shifted { truncated - 1 } else { truncated }
+}

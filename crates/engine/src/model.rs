@@ -1,0 +1,96 @@
+//! A model ready to run: its header, and its weights packed for this machine's kernels.
+
+pub mod bounds;
+pub mod header;
+pub mod llama;
+pub mod matrix;
+
+use crate::load::LoadError;
+use crate::load::format::File;
+use header::Header;
+use llama::Llama;
+use mutirao_wire::{ModelId, OpSet, Token};
+
+/// A verified model. Owned and immutable: share it as `Arc<Model>`.
+#[derive(Debug)]
+pub struct Model {
+    id: ModelId,
+    header: Header,
+    tokenizer: Vec<u8>,
+    template: Vec<u8>,
+    pub(crate) network: Llama,
+}
+
+impl Model {
+    /// Reads a model file of our own format, checks every digest and every static bound, and packs
+    /// the weights.
+    ///
+    /// # Errors
+    /// [`LoadError`] for anything but a whole, canonical, proven file.
+    // spec: ENGINE-10.5
+    pub fn from_bytes(file: &[u8]) -> Result<Self, LoadError> {
+        let file = File::parse(file)?;
+        let network = Llama::load(&file)?;
+        Ok(Self {
+            id: file.id,
+            tokenizer: file.tokenizer.to_vec(),
+            template: file.template.to_vec(),
+            header: file.header,
+            network,
+        })
+    }
+
+    /// The digest that names this model.
+    #[must_use]
+    pub fn id(&self) -> ModelId {
+        self.id
+    }
+
+    /// The integer semantics it runs under.
+    #[must_use]
+    pub fn op_set(&self) -> OpSet {
+        self.header.op_set
+    }
+
+    /// Number of tokens it knows.
+    #[must_use]
+    pub fn vocabulary(&self) -> u32 {
+        self.header.shape.vocabulary
+    }
+
+    /// Most positions of a sequence.
+    #[must_use]
+    pub fn context(&self) -> u32 {
+        self.header.shape.context
+    }
+
+    /// The tokens that end an answer.
+    #[must_use]
+    pub fn end_of_text(&self) -> &[Token] {
+        &self.header.end_of_text
+    }
+
+    /// The bytes of its `tokenizer.json`.
+    #[must_use]
+    pub fn tokenizer(&self) -> &[u8] {
+        &self.tokenizer
+    }
+
+    /// The bytes of its chat template.
+    #[must_use]
+    pub fn template(&self) -> &[u8] {
+        &self.template
+    }
+
+    /// Number of weights, gains included; a tied head counts once.
+    #[must_use]
+    pub fn parameters(&self) -> u64 {
+        crate::load::format::parameters(&self.header)
+    }
+
+    /// Name, shape and scales.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+}

@@ -1,0 +1,183 @@
+//! Static proofs: integers that no input can exceed, from the weights and gains alone.
+//!
+//! After a norm, `v = n gain 2^(fv-ge)` with `|n| <= sqrt(d)`; the L2 rule at exponent t changes an
+//! entry by at most `3/4 2^t`, and `v` itself is off by at most 1/2. For a row W that gives
+//!
+//! ```text
+//! |sum W x 2^t| <= |W gain| sqrt(d) 2^(fv-ge) (1 + 2^-20) + |W|_1 (3/4 2^9 + 1/2)
+//! ```
+//!
+//! and times `M 2^-S`, one more for rounding, the row's reach. Everything is rounded up, 16
+//! fraction bits. Conversion picks scales by these; loading proves them again.
+
+use crate::fixed::root_above;
+use crate::model::matrix::Matrix;
+use crate::op::attention::{EXTRA_BITS, VALUE_BOUND};
+use crate::op::rmsnorm::NormScales;
+use crate::op::swiglu::GATE_BOUND;
+
+/// Largest exponent the L2 rule can give after a norm, whose vector is shorter than 2^23.
+// spec: ENGINE-4.2
+pub const NORM_EXPONENT_MAX: u32 = 9;
+/// Largest shift anywhere.
+pub const SHIFT_MAX: u32 = 62;
+const ONE: u128 = 1 << 16;
+/// A reach beyond this is out of every declared range; it keeps the sums below in 128 bits.
+const REACH_MAX: u128 = 1 << 50;
+
+/// Largest exponent the L2 rule can give for `length` entries of magnitude at most `2^bits`.
+// spec: ENGINE-4.2
+#[must_use]
+pub fn exponent_max(bits: u32, length: usize) -> u32 {
+    let fits = |t: &u32| {
+        let side = 4 * (1u128 << (bits - t)) + 3;
+        (length as u128) * side * side < 1 << 33
+    };
+    (0..bits).find(fits).unwrap_or(bits).max((bits + 1).saturating_sub(15))
+}
+
+/// Largest exponent after attention over `width` channels.
+#[must_use]
+pub fn attention_exponent_max(width: usize) -> u32 {
+    exponent_max(VALUE_BOUND.ilog2() + EXTRA_BITS, width)
+}
+
+/// Largest exponent after SwiGLU over `inner` channels.
+#[must_use]
+pub fn gate_exponent_max(inner: usize) -> u32 {
+    exponent_max(2 * GATE_BOUND.ilog2(), inner)
+}
+
+/// Whether a norm's shifts and its output stay in range: `sqrt(d) max|gain| 2^(fv-ge) < 2^23`.
+// spec: ENGINE-6.4
+#[must_use]
+pub fn norm_holds(gain: &[i16], scales: NormScales) -> bool {
+    let largest = gain.iter().map(|gain| gain.unsigned_abs()).max().unwrap_or(0);
+    let square = gain.len() as u128 * u128::from(largest).pow(2);
+    let (ge, fv) = (u32::from(scales.gain_bits), u32::from(scales.value_bits));
+    let least = (0..30).find(|k| (gain.len() as u64) << (2 * k) >= 1 << 30).unwrap_or(30);
+    let shifts = least + ge >= fv && 29 + 14 + ge - fv.min(ge) <= SHIFT_MAX;
+    shifts && square << (2 * fv) < 1u128 << (46 + 2 * ge)
+}
+
+/// How far one row after a norm can reach.
+#[derive(Debug, Clone, Copy)]
+pub struct RowReach {
+    numerator: u128,
+    exponent: u32,
+    input_bits: u32,
+}
+
+impl RowReach {
+    /// Of one row of `matrix` behind a norm.
+    #[must_use]
+    pub fn of(matrix: &Matrix, row: usize, gain: &[i16], scales: NormScales) -> Self {
+        let (mut squares, mut sum) = (0u128, 0u128);
+        for (w, gain) in matrix.row(row).zip(gain) {
+            let product = u128::from(w.unsigned_abs()) * u128::from(gain.unsigned_abs());
+            squares += product * product;
+            sum += u128::from(w.unsigned_abs());
+        }
+        let width = root_above((gain.len() as u128) << 32);
+        let length = root_above(squares) * width;
+        let main = ((length << scales.value_bits) >> scales.gain_bits) + 1;
+        let error = sum * 385 * ONE;
+        let numerator = (main + (main >> 20) + 1 + error) * u128::from(matrix.multiplier[row]);
+        let exponent = matrix.exponent[row].into();
+        Self { numerator, exponent, input_bits: scales.value_bits.into() }
+    }
+
+    /// The largest magnitude with `output_bits`, 16 fraction bits; none if the row's shift leaves
+    /// its range or the reach leaves every range.
+    #[must_use]
+    pub fn with_bits(&self, output_bits: u8) -> Option<u64> {
+        let shift = (self.exponent + self.input_bits).checked_sub(output_bits.into())?;
+        if !(NORM_EXPONENT_MAX..=SHIFT_MAX).contains(&shift) {
+            return None;
+        }
+        let reach = (self.numerator >> shift) + 1 + ONE;
+        u64::try_from(reach).ok().filter(|reach| u128::from(*reach) < REACH_MAX)
+    }
+}
+
+/// Whether every row stays strictly below `bound`.
+// spec: ENGINE-8.1
+fn rows_hold(rows: &[RowReach], bits: u8, bound: u64) -> bool {
+    rows.iter().all(|row| row.with_bits(bits).is_some_and(|reach| reach < bound << 16))
+}
+
+/// Whether every rotary pair of a head stays strictly below 2^15, turned or not. `rows` are the
+/// head's rows; row j turns with row j + half.
+// spec: ENGINE-7.7
+fn pairs_hold(rows: &[RowReach], bits: u8) -> bool {
+    let (first, second) = rows.split_at(rows.len() / 2);
+    first.iter().zip(second).all(|(a, b)| pair_holds(*a, *b, bits).unwrap_or(false))
+}
+
+fn pair_holds(a: RowReach, b: RowReach, bits: u8) -> Option<bool> {
+    let square = |row: RowReach| row.with_bits(bits).map(|reach| u128::from(reach).pow(2));
+    let length = root_above(square(a)? + square(b)?);
+    Some(length + (length >> 12) + 2 * ONE < 1 << 31)
+}
+
+/// The most fraction bits up to `most` for which `holds`.
+fn finest(most: u8, holds: impl Fn(u8) -> bool) -> Option<u8> {
+    (0..=most).rev().find(|bits| holds(*bits))
+}
+
+/// The finest scales of a norm with these integer gains at `gain_bits`, at most `most`.
+#[must_use]
+pub fn finest_norm(gain: &[i16], gain_bits: u8, most: u8) -> Option<NormScales> {
+    let scales = |value_bits| NormScales { gain_bits, value_bits };
+    finest(most, |bits| norm_holds(gain, scales(bits))).map(scales)
+}
+
+/// What the outputs of a matrix behind a norm must fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// Heads of 16 bits, turned by any angle.
+    Pairs,
+    /// Heads of 12 bits and a sign.
+    Values,
+    /// 22 bits and a sign.
+    Gates,
+}
+
+impl Fit {
+    fn holds(self, rows: &[RowReach], bits: u8) -> bool {
+        match self {
+            Self::Pairs => pairs_hold(rows, bits),
+            Self::Values => rows_hold(rows, bits, VALUE_BOUND.unsigned_abs().into()),
+            Self::Gates => rows_hold(rows, bits, GATE_BOUND.unsigned_abs()),
+        }
+    }
+}
+
+/// A matrix behind a norm, and how far its rows reach.
+#[derive(Debug)]
+pub struct Behind {
+    reaches: Vec<RowReach>,
+}
+
+impl Behind {
+    /// Of all rows.
+    #[must_use]
+    pub fn new(matrix: &Matrix, gain: &[i16], scales: NormScales) -> Self {
+        let reach = |row| RowReach::of(matrix, row, gain, scales);
+        Self { reaches: (0..matrix.rows).map(reach).collect() }
+    }
+
+    /// The finest scale up to `most` of every head of `size` rows.
+    #[must_use]
+    pub fn finest(&self, size: usize, fit: Fit, most: u8) -> Option<Vec<u8>> {
+        let bits = |rows: &[RowReach]| finest(most, |bits| fit.holds(rows, bits));
+        self.reaches.chunks(size).map(bits).collect()
+    }
+
+    /// Whether these scales, one for each head, are proven.
+    #[must_use]
+    pub fn proves(&self, bits: &[u8], fit: Fit) -> bool {
+        let size = self.reaches.len() / bits.len();
+        self.reaches.chunks(size).zip(bits).all(|(rows, bits)| fit.holds(rows, *bits))
+    }
+}

@@ -1,0 +1,131 @@
+//! Attention of one query head over the positions it may see: two passes, never rescaled.
+//!
+//! ```text
+//! sc = q . k                      exact in 64 bits
+//! z  = rnd(sc A_M, A_S)           steps of 2^-11 octaves; log2(e) / sqrt(dh) is in A
+//! mx = max z
+//! p  = EXP2[min(mx - z, 65535)]   Z = sum p, e = bitlen(Z), r = floor(2^(e+15) / Z)
+//! o  = rnd(sum(p v) r, e + 11 + s)
+//! ```
+//!
+//! |v| < 2^12 gives |sum(p v)| < Z 2^12, the product with r < 2^(e+27) <= 2^59, and |o| <= 2^16.
+//! o has four more fraction bits than v; `s` brings heads of different scales to that of the
+//! coarsest one of the layer.
+
+use crate::fixed::{bit_length, rnd};
+
+/// Fraction bits that the output has beyond those of the values.
+pub const EXTRA_BITS: u32 = 4;
+/// Every |v| is below this.
+pub const VALUE_BOUND: i32 = 1 << 12;
+
+/// How scores of one head become octaves, and its output the layer's scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadScale {
+    /// `A_M`.
+    pub multiplier: u16,
+    /// `A_S`.
+    pub shift: u32,
+    /// `s`, fraction bits of this head's values above the layer's coarsest.
+    pub align: u32,
+}
+
+/// `r` and the shift that follows it, for the sum of all `p`.
+// spec: ENGINE-7.6
+#[must_use]
+pub fn inverse(sum: u64, align: u32) -> (i64, u32) {
+    let bits = bit_length(sum);
+    let inverse = (1u64 << (bits + 15)) / sum;
+    (inverse as i64, bits + 11 + align)
+}
+
+/// `z` of one score.
+// spec: ENGINE-7.4
+#[inline(always)]
+#[must_use]
+pub fn octaves(score: i64, scale: HeadScale) -> i64 {
+    rnd(score.wrapping_mul(i64::from(scale.multiplier)), scale.shift)
+}
+
+/// `p` of a score `below` the largest, both in octaves.
+// spec: ENGINE-7.5
+#[inline(always)]
+#[must_use]
+pub fn power(below: i64, exponential: &[u16]) -> u16 {
+    exponential[below.min(65535) as usize]
+}
+
+/// Attends `query` to all of `keys` and `values`, plainly. `query.len()` is the head's size.
+///
+/// # Panics
+/// When there is no position, or the slices do not hold whole positions.
+// spec: ENGINE-7.3
+pub fn attend(
+    query: &[i16],
+    keys: &[i16],
+    values: &[i16],
+    scale: HeadScale,
+    exponential: &[u16],
+    out: &mut [i32],
+) {
+    let size = query.len();
+    let dot = |key: &[i16]| -> i64 {
+        query.iter().zip(key).map(|(q, k)| i64::from(*q) * i64::from(*k)).sum()
+    };
+    let scores: Vec<i64> = keys.chunks_exact(size).map(|key| octaves(dot(key), scale)).collect();
+    let largest = *scores.iter().max().expect("a query sees at least itself");
+    let powers: Vec<u16> = scores.iter().map(|z| power(largest - z, exponential)).collect();
+    let (inverse, shift) = inverse(powers.iter().map(|p| u64::from(*p)).sum(), scale.align);
+    for (channel, out) in out.iter_mut().enumerate() {
+        let column = values.iter().skip(channel).step_by(size);
+        let sum: i64 = powers.iter().zip(column).map(|(p, v)| i64::from(*p) * i64::from(*v)).sum();
+        *out = rnd(sum * inverse, shift) as i32;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::Tables;
+
+    const SCALE: HeadScale = HeadScale { multiplier: 40000, shift: 24, align: 0 };
+
+    #[test]
+    fn equal_scores_average_the_values_also_when_their_sum_is_a_power_of_two() {
+        // spec: ENGINE-7.3, ENGINE-7.6
+        let exponential = &Tables::get().exponential;
+        for positions in [1usize, 2, 3, 7, 64, 1000, 1 << 17] {
+            let (keys, mut out) = (vec![0i16; 2 * positions], [0i32; 2]);
+            let values: Vec<i16> = [4095, -4095].repeat(positions);
+            attend(&[30000, -30000], &keys, &values, SCALE, exponential, &mut out);
+            let miss = (out[0] - 65520).abs().max((out[1] + 65520).abs());
+            assert!(miss <= 4, "{positions} positions gave {out:?}");
+        }
+        for bits in 15..=31 {
+            let (inverse, shift) = inverse(1 << bits, 0);
+            assert_eq!((inverse, shift), (1 << 16, bits + 12));
+            assert!(inverse_is_floor((1 << bits) - 1) && inverse_is_floor((1 << bits) + 1));
+        }
+    }
+
+    fn inverse_is_floor(sum: u64) -> bool {
+        let (inverse, shift) = inverse(sum, 3);
+        let whole = 1u128 << (shift - 14 + 15);
+        let product = inverse as u128 * u128::from(sum);
+        product <= whole && whole < product + u128::from(sum)
+    }
+
+    #[test]
+    fn scores_far_below_the_largest_weigh_nothing() {
+        // spec: ENGINE-7.4, ENGINE-7.5
+        let exponential = &Tables::get().exponential;
+        assert_eq!(power(0, exponential), 32767);
+        assert_eq!(power(2048, exponential), 16384);
+        assert_eq!(power(1 << 40, exponential), 0);
+        assert_eq!(octaves(-(1 << 38), SCALE), -(40000 << 14));
+        let mut out = [0; 1];
+        let (keys, values) = ([32767, -32767], [77, -4095]);
+        attend(&[32767], &keys, &values, SCALE, exponential, &mut out);
+        assert_eq!(out, [77 * 16]);
+    }
+}

@@ -1,0 +1,54 @@
+//! SwiGLU: `h = silu(g) u`, the sigmoid from a table.
+//!
+//! ```text
+//! i = clamp(rnd(g, fg - 11), -32768, 32767)
+//! h = rnd(g SIG[i], 16) u
+//! ```
+//!
+//! The header proves |g|, |u| < 2^22, so h is below 2^45.
+
+use crate::fixed::rnd;
+
+/// |g| and |u| are below this.
+pub const GATE_BOUND: i64 = 1 << 22;
+/// Fraction bits of the table's argument.
+pub const INDEX_BITS: u32 = 11;
+
+/// One entry of `h`.
+// spec: ENGINE-8.2
+#[inline(always)]
+#[must_use]
+pub fn gate(g: i32, u: i32, gate_bits: u32, sigmoid: &[u32]) -> i64 {
+    let step = rnd(g.into(), gate_bits - INDEX_BITS).clamp(-32768, 32767);
+    let opened = i64::from(sigmoid[(step + 32768) as usize]) * i64::from(g);
+    rnd(opened, 16) * i64::from(u)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::Tables;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_gate_opens_fully_closes_fully_and_is_half_at_zero() {
+        // spec: ENGINE-8.2
+        let sigmoid = &Tables::get().sigmoid;
+        let most = (1 << 22) - 1;
+        assert_eq!(gate(most, most, 11, sigmoid), i64::from(most).pow(2));
+        assert_eq!(gate(-most, most, 11, sigmoid), 0);
+        assert_eq!(gate(0, most, 16, sigmoid), 0);
+        assert_eq!(gate(3, 5, 20, sigmoid), 2 * 5);
+        assert_eq!(gate(-3, 5, 20, sigmoid), -5);
+    }
+
+    proptest! {
+        #[test]
+        fn is_close_to_the_real_function(g in -4_194_303i32..4_194_304, u in -4_194_303i32..4_194_304) {
+            let h = gate(g, u, 18, &Tables::get().sigmoid) as f64 / 2f64.powi(36);
+            let (real_g, real_u) = (f64::from(g) / 2f64.powi(18), f64::from(u) / 2f64.powi(18));
+            let real = real_g / (1.0 + (-real_g).exp()) * real_u;
+            prop_assert!((h - real).abs() < 0.01 * (1.0 + real_u.abs()), "{h} is not {real}");
+        }
+    }
+}

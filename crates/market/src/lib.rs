@@ -12,6 +12,8 @@ pub mod audit;
 pub mod quote;
 pub mod session;
 pub mod standing;
+#[cfg(test)]
+mod testing;
 
 /// Milliseconds since 1970, as some machine's clock says.
 pub type Millis = u64;

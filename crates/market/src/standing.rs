@@ -48,6 +48,11 @@ impl Standing {
         self.of(provider).lies > 0
     }
 
+    /// Everybody who is remembered.
+    pub fn iter(&self) -> impl Iterator<Item = (&PeerKey, &Record)> {
+        self.records.iter()
+    }
+
     /// It answered, its first token came after `first_token_ms`.
     pub fn answered(&mut self, provider: PeerKey, first_token_ms: Millis) {
         let record = self.records.entry(provider).or_default();
@@ -72,5 +77,11 @@ impl Standing {
     pub fn lied(&mut self, provider: PeerKey) {
         let record = self.records.entry(provider).or_default();
         record.lies = record.lies.saturating_add(1);
+    }
+}
+
+impl FromIterator<(PeerKey, Record)> for Standing {
+    fn from_iter<I: IntoIterator<Item = (PeerKey, Record)>>(records: I) -> Self {
+        Self { records: records.into_iter().collect() }
     }
 }

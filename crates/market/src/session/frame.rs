@@ -252,13 +252,12 @@ mod tests {
     }
 
     fn arb_client_frame() -> impl Strategy<Value = ClientFrame> {
-        let open = arb_job().prop_flat_map(|job| {
-            (arb_order(&job), arb_tokens(40)).prop_map(move |(order, prefix)| ClientFrame::Open {
-                order,
-                job: job.clone(),
-                prefix,
-            })
-        });
+        let open =
+            arb_job().prop_flat_map(|job| {
+                (arb_order(&job), arb_tokens(40)).prop_map(move |(order, prefix)| {
+                    ClientFrame::Open { order, job: job.clone(), prefix }
+                })
+            });
         prop_oneof![
             Just(ClientFrame::GetOffers),
             open,
@@ -267,20 +266,18 @@ mod tests {
     }
 
     fn arb_provider_frame() -> impl Strategy<Value = ProviderFrame> {
-        let checkpoint = (arb_job(), arb_tokens(20), arb_signing_key()).prop_flat_map(
-            |(job, answer, key)| {
+        let checkpoint =
+            (arb_job(), arb_tokens(20), arb_signing_key()).prop_flat_map(|(job, answer, key)| {
                 arb_checkpoint(job, answer)
                     .prop_map(move |point| ProviderFrame::Checkpoint(point.sign(&key)))
-            },
-        );
+            });
         let offers = vec(arb_bundle().prop_map(|bundle| bundle.offer), 0..4);
         prop_oneof![
             offers.prop_map(ProviderFrame::Offers),
             Just(ProviderFrame::Accepted),
             any::<[u32; 2]>().prop_map(|[done, total]| ProviderFrame::Progress { done, total }),
-            any::<[u32; 2]>().prop_map(|[index, token]| {
-                ProviderFrame::Token { index, token: Token(token) }
-            }),
+            any::<[u32; 2]>()
+                .prop_map(|[index, token]| { ProviderFrame::Token { index, token: Token(token) } }),
             checkpoint,
             arb_bundle().prop_map(|bundle| ProviderFrame::Receipt(bundle.receipt)),
             (arb_refusal(), ".{0,100}")

@@ -7,10 +7,26 @@ mod table;
 pub use resolve::{ConfigError, Mode};
 pub use table::{SETTINGS, Setting};
 
+use crate::files::{self, FileError};
 use mutirao_wire::Privacy;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+/// The environment variable that asks for logs, in the syntax of `RUST_LOG`.
+pub const LOG_ENVIRONMENT: &str = "MUTIRAO_LOG";
+
+/// Largest configuration file read, in bytes.
+const CONFIG_BYTES_MAX: u64 = 1 << 20;
+
+/// The text of the configuration file, or `None` when there is none.
+///
+/// # Errors
+/// [`FileError`] when it exists but cannot be read.
+pub fn read_file(path: &std::path::Path) -> Result<Option<String>, FileError> {
+    let content = files::read_if_there(path, CONFIG_BYTES_MAX)?;
+    Ok(content.map(|content| String::from_utf8_lossy(&content).into_owned()))
+}
 
 /// Everything a node is told from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]

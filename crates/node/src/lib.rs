@@ -1,7 +1,24 @@
 //! Introduces the rooms to one another: configuration, keys, models, roles.
 #![forbid(unsafe_code)]
 
+pub mod ask;
+mod assemble;
+mod carry;
+mod checkup;
+mod clock;
 pub mod config;
 pub mod files;
 pub mod keys;
+pub mod models;
+pub mod peers;
+mod provide;
+pub mod receipts;
+mod replay;
+mod serve;
+pub mod standing;
 pub mod threads;
+pub mod verify;
+
+pub use assemble::Node;
+pub use checkup::Check;
+pub use provide::Providing;

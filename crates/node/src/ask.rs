@@ -1,0 +1,256 @@
+//! The client: turns a question into a job, finds who may answer, carries one session, keeps the
+//! receipt. On the level `local` the provider is this node itself, over a hub in memory: one path.
+
+mod conduct;
+mod errand;
+
+pub use errand::AskError;
+pub(crate) use errand::fetch_offers;
+
+use crate::assemble::Node;
+use crate::clock::Clock;
+use crate::keys;
+use crate::models::Opened;
+use conduct::Conduct;
+use errand::Errand;
+use mutirao_market::session::client::{Mode, Outcome, Policy, audit_drawn};
+use mutirao_wire::bundle::{Message, Opening, ReceiptBundle, TextOpening};
+use mutirao_wire::{Finish, Job, PeerKey, Privacy, ReceiptId, Sampling, Token};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long an answer may take in all.
+const DEADLINE: Duration = Duration::from_secs(600);
+/// Most providers that see a prompt on the level `circle`.
+const SEEN_IN_CIRCLE: usize = 8;
+/// Most providers that see a prompt on the level `open`.
+const SEEN_IN_THE_OPEN: usize = 3;
+
+/// What a person asks.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// The model's name.
+    pub model: String,
+    /// The conversation.
+    pub messages: Vec<Message>,
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+    /// Most tokens of the answer; fewer where the context ends before.
+    pub max_tokens: u32,
+    /// Texts that end the answer.
+    pub stop: Vec<String>,
+}
+
+/// What happens while an answer comes.
+#[derive(Debug, Clone)]
+pub enum Notice {
+    /// The next tokens are this provider's.
+    Asking {
+        /// Who.
+        provider: PeerKey,
+    },
+    /// More text.
+    Text {
+        /// The text.
+        text: String,
+    },
+    /// A provider is out.
+    Lost {
+        /// Who.
+        provider: PeerKey,
+        /// Why.
+        why: String,
+    },
+}
+
+/// How much an answer was checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// This node computed it.
+    ComputedHere,
+    /// This node replayed all of it.
+    Replayed,
+    /// Signed, not replayed; `verify` can do that at any time.
+    Signed,
+}
+
+impl Trust {
+    /// For people.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::ComputedHere => "computed here",
+            Self::Replayed => "verified by replay",
+            Self::Signed => "signed, not replayed",
+        }
+    }
+}
+
+/// A whole answer and what is known about it.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    /// Its text.
+    pub text: String,
+    /// Its tokens.
+    pub tokens: Vec<Token>,
+    /// How it ended.
+    pub finish: Finish,
+    /// Who wrote it, in order.
+    pub providers: Vec<PeerKey>,
+    /// Who saw the prompt.
+    pub seen_by: Vec<PeerKey>,
+    /// Until the first token.
+    pub first_token: Duration,
+    /// Until the receipt.
+    pub total: Duration,
+    /// Names the receipt.
+    pub receipt_id: ReceiptId,
+    /// The receipt file's text.
+    pub receipt_json: String,
+    /// Where it is kept, if it is.
+    pub receipt_path: Option<PathBuf>,
+    /// How much it was checked.
+    pub trust: Trust,
+}
+
+impl Answered {
+    /// Tokens a second after the first.
+    #[must_use]
+    pub fn tokens_per_second(&self) -> f64 {
+        let seconds = self.total.saturating_sub(self.first_token).as_secs_f64();
+        self.tokens.len().saturating_sub(1) as f64 / seconds.max(1e-6)
+    }
+}
+
+impl Node {
+    /// Asks a question and calls `watch` with everything that happens on the way.
+    ///
+    /// # Errors
+    /// [`AskError`]; [`AskError::Diverged`] when part of a wrong answer had been shown.
+    pub async fn ask(
+        &self,
+        question: &Question,
+        watch: &mut (dyn FnMut(Notice) + Send),
+    ) -> Result<Answered, AskError> {
+        let opened = self.models().open(&question.model)?;
+        let job = job(&opened, question)?;
+        let clock = Clock::start();
+        let errand = Errand::prepare(self, &opened, &job, clock).await?;
+        let policy = self.policy(&opened, &errand, clock)?;
+        let end_of_text = opened.model.end_of_text().to_vec();
+        let mut conduct = Conduct::new(self, &opened, question, &errand, clock, watch);
+        let (outcome, text) = conduct.run(job.clone(), end_of_text, policy).await?;
+        let total = clock.elapsed();
+        errand.close().await;
+        self.finish(&opened, question, job, outcome, text, total)
+    }
+
+    fn policy(&self, opened: &Opened, errand: &Errand, clock: Clock) -> Result<Policy, AskError> {
+        let config = self.config();
+        let local = config.privacy == Privacy::Local;
+        let [a, b, c, d, ..] = keys::random()?;
+        let drawn = audit_drawn(config.audit_one_in, u32::from_le_bytes([a, b, c, d]));
+        let audits = !local && config.audit_one_in > 0;
+        Ok(Policy {
+            mode: match config.mode {
+                crate::config::Mode::Checked if !local => Mode::Checked,
+                _ => Mode::Streamed { audit: drawn && audits },
+            },
+            privacy: config.privacy,
+            seen_by_max: match config.privacy {
+                Privacy::Local => 1,
+                Privacy::Circle => SEEN_IN_CIRCLE,
+                Privacy::Open => SEEN_IN_THE_OPEN,
+            },
+            deadline_ms: clock.now() + DEADLINE.as_millis() as u64,
+            vocabulary: opened.model.vocabulary(),
+            newcomers: if audits { errand.newcomers() } else { BTreeSet::new() },
+        })
+    }
+
+    fn finish(
+        &self,
+        opened: &Opened,
+        question: &Question,
+        job: Job,
+        outcome: Outcome,
+        shown: String,
+        total: Duration,
+    ) -> Result<Answered, AskError> {
+        let answer = opened.text.decode(&outcome.answer)?;
+        let text = TextOpening {
+            messages: question.messages.clone(),
+            tools: None,
+            date: None,
+            answer,
+            text_stack: mutirao_text::TEXT_STACK.into(),
+        };
+        let opening = Opening { job, answer: outcome.answer.clone(), text: Some(text) };
+        let receipt = outcome.receipt;
+        let bundle = ReceiptBundle { receipt, offer: outcome.offer, opening };
+        let receipt_json = bundle.to_json(about(&bundle, &shown));
+        let receipt_path = self.keep(receipt.id(), &receipt_json)?;
+        Ok(Answered {
+            text: shown,
+            tokens: outcome.answer,
+            finish: receipt.receipt.finish,
+            providers: outcome.parts.iter().map(|part| part.provider).collect(),
+            seen_by: outcome.seen_by,
+            first_token: Duration::from_millis(outcome.first_token_ms),
+            total,
+            receipt_id: receipt.id(),
+            receipt_json,
+            receipt_path,
+            trust: match (self.config().privacy, outcome.proven) {
+                (Privacy::Local, _) => Trust::ComputedHere,
+                (_, true) => Trust::Replayed,
+                (_, false) => Trust::Signed,
+            },
+        })
+    }
+
+    fn keep(&self, id: ReceiptId, json: &str) -> Result<Option<PathBuf>, AskError> {
+        if !self.config().receipts {
+            return Ok(None);
+        }
+        let expired =
+            self.receipts().expire(self.config().receipt_days, std::time::SystemTime::now());
+        tracing::debug!(expired, "old receipts deleted");
+        Ok(Some(self.receipts().keep(id, json)?))
+    }
+}
+
+/// What a receipt file says to people. Nobody reads it back.
+fn about(bundle: &ReceiptBundle, text: &str) -> serde_json::Value {
+    let receipt = &bundle.receipt.receipt;
+    serde_json::json!({
+        "answer": text,
+        "model": bundle.offer.offer.name,
+        "provider": receipt.provider.to_string(),
+        "tokens": receipt.answer_tokens,
+        "finish": receipt.finish.word(),
+        "price": receipt.price.to_string(),
+        "check": "mutirao verify <this file>",
+    })
+}
+
+/// Everything that determines the answer. The nonce is fresh, so that no receipt can be guessed.
+fn job(opened: &Opened, question: &Question) -> Result<Job, AskError> {
+    let prompt = opened.text.prompt(&question.messages, None, None)?;
+    let context = opened.model.context() as usize;
+    let room = context.saturating_sub(prompt.len());
+    if room == 0 {
+        return Err(AskError::PromptTooLong { tokens: prompt.len(), context });
+    }
+    Ok(Job {
+        op_set: opened.model.op_set(),
+        model: opened.model.id(),
+        prompt,
+        sampling: question.sampling,
+        max_tokens: question.max_tokens.min(u32::try_from(room).unwrap_or(u32::MAX)),
+        stop: Vec::new(),
+        constraint: None,
+        nonce: keys::random()?,
+    })
+}

@@ -1,0 +1,254 @@
+//! Carries one client session: events in, actions out, text to the person.
+
+use super::errand::{AskError, Errand};
+use super::{Notice, Question};
+use crate::assemble::Node;
+use crate::carry::{Carried, Heard};
+use crate::clock::Clock;
+use crate::models::Opened;
+use crate::replay::EngineReplayer;
+use mutirao_market::audit::{Replay, Replayer};
+use mutirao_market::session::client::{
+    Action, Attempt, Client, Event, Outcome, Policy, SessionError,
+};
+use mutirao_market::session::frame::ProviderFrame;
+use mutirao_net::Ticket;
+use mutirao_text::{StopFinder, TextStream};
+use mutirao_wire::bundle::Evidence;
+use mutirao_wire::{Finish, Job, PeerKey, Token};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use tokio::sync::mpsc;
+
+/// Events that wait for the session.
+const EVENTS_WAITING: usize = 256;
+
+/// What tasks report.
+enum Arrived {
+    Linked(Attempt, Carried),
+    Event(Event),
+}
+
+pub(super) struct Conduct<'a> {
+    node: &'a Node,
+    opened: &'a Opened,
+    errand: &'a Errand,
+    clock: Clock,
+    watch: &'a mut (dyn FnMut(Notice) + Send),
+    stream: Option<TextStream>,
+    stops: Option<StopFinder>,
+    text: String,
+    speaking: Option<PeerKey>,
+    links: BTreeMap<Attempt, Carried>,
+    inbox: mpsc::Receiver<Arrived>,
+    report: mpsc::Sender<Arrived>,
+    local: Vec<Event>,
+    evidence: Option<PathBuf>,
+}
+
+impl<'a> Conduct<'a> {
+    pub(super) fn new(
+        node: &'a Node,
+        opened: &'a Opened,
+        question: &Question,
+        errand: &'a Errand,
+        clock: Clock,
+        watch: &'a mut (dyn FnMut(Notice) + Send),
+    ) -> Self {
+        let (report, inbox) = mpsc::channel(EVENTS_WAITING);
+        Self {
+            node,
+            opened,
+            errand,
+            clock,
+            watch,
+            stream: Some(opened.text.stream()),
+            stops: Some(StopFinder::new(&question.stop)),
+            text: String::new(),
+            speaking: None,
+            links: BTreeMap::new(),
+            inbox,
+            report,
+            local: vec![Event::Start],
+            evidence: None,
+        }
+    }
+
+    /// Runs the session to its end.
+    pub(super) async fn run(
+        &mut self,
+        job: Job,
+        end_of_text: Vec<Token>,
+        policy: Policy,
+    ) -> Result<(Outcome, String), AskError> {
+        let mut client = Client::new(job, end_of_text, policy, self.errand.offers.clone());
+        loop {
+            let event = self.next_event(&client).await;
+            for action in client.handle(self.clock.now(), event) {
+                match action {
+                    Action::Done(outcome) => return Ok(self.done(*outcome)),
+                    Action::Failed(error) => return Err(self.failed(*error)),
+                    action => self.perform(client.job(), action).await?,
+                }
+            }
+        }
+    }
+
+    async fn next_event(&mut self, client: &Client) -> Event {
+        if let Some(event) = self.local.pop() {
+            return event;
+        }
+        let patience = client.timer().map_or(std::time::Duration::MAX, |at| self.clock.until(at));
+        loop {
+            match tokio::time::timeout(patience, self.inbox.recv()).await {
+                Err(_) | Ok(None) => return Event::Tick,
+                Ok(Some(Arrived::Event(event))) => return event,
+                Ok(Some(Arrived::Linked(attempt, carried))) => {
+                    self.links.insert(attempt, carried);
+                    return Event::Connected(attempt);
+                }
+            }
+        }
+    }
+
+    async fn perform(&mut self, job: &Job, action: Action) -> Result<(), AskError> {
+        match action {
+            Action::Dial(attempt, provider) => self.dial(attempt, provider),
+            Action::Send(attempt, frame) => {
+                if let Some(link) = self.links.get(&attempt) {
+                    link.send(&frame).await;
+                }
+            }
+            Action::Hang(attempt) => {
+                if let Some(link) = self.links.remove(&attempt) {
+                    link.hang_up();
+                }
+            }
+            Action::Release { index, token, provider } => self.release(index, token, provider),
+            Action::GaveUp { provider, why, lied, evidence } => {
+                self.gave_up(provider, why, lied, evidence.as_deref())?;
+            }
+            Action::Replay { tokens, finish } => self.replay(job.clone(), tokens, finish),
+            Action::Done(_) | Action::Failed(_) => {}
+        }
+        Ok(())
+    }
+
+    fn dial(&self, attempt: Attempt, provider: PeerKey) {
+        let (net, report) = (self.errand.net.clone(), self.report.clone());
+        let ticket = self.errand.tickets.get(&provider).cloned();
+        let ticket = ticket.unwrap_or_else(|| Ticket::new(provider, Vec::new()));
+        tokio::spawn(async move {
+            let arrived = match net.dial(&ticket).await {
+                Ok(link) => {
+                    let heard = report.clone();
+                    let carried =
+                        Carried::start(link, move |frame| tell(heard.clone(), attempt, frame));
+                    Arrived::Linked(attempt, carried)
+                }
+                Err(error) => Arrived::Event(Event::Lost(attempt, error.to_string())),
+            };
+            let _ = report.send(arrived).await;
+        });
+    }
+
+    /// Shows a token's text, and ends the answer at the token that completes a stop string.
+    fn release(&mut self, index: u32, token: Token, provider: PeerKey) {
+        if self.speaking != Some(provider) {
+            self.speaking = Some(provider);
+            (self.watch)(Notice::Asking { provider });
+        }
+        let Some(stream) = &mut self.stream else { return };
+        let fresh = stream.push(token);
+        let Some(stops) = &mut self.stops else { return };
+        let found = stops.push(&fresh);
+        self.show(found.text);
+        if found.stopped {
+            (self.stream, self.stops) = (None, None);
+            self.local.push(Event::Cancel { index: index + 1 });
+        }
+    }
+
+    fn show(&mut self, text: String) {
+        self.text.push_str(&text);
+        (self.watch)(Notice::Text { text });
+    }
+
+    fn gave_up(
+        &mut self,
+        provider: PeerKey,
+        why: String,
+        lied: bool,
+        evidence: Option<&Evidence>,
+    ) -> Result<(), AskError> {
+        if let Some(evidence) = evidence {
+            self.evidence = Some(self.node.keep_evidence(evidence)?);
+        }
+        self.errand.standing.change(|standing| match lied {
+            true => standing.lied(provider),
+            false => standing.failed(provider),
+        })?;
+        (self.watch)(Notice::Lost { provider, why });
+        Ok(())
+    }
+
+    fn replay(&self, job: Job, tokens: Vec<Token>, finish: Option<Finish>) {
+        let report = self.report.clone();
+        let (model, threads) = (self.opened.model.clone(), self.node.threads());
+        tokio::task::spawn_blocking(move || {
+            let upto = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
+            let ran = EngineReplayer { model, threads }.replay(&job, &tokens, finish);
+            let diverges = match ran {
+                Ok(Replay::Exact) => None,
+                Ok(Replay::DivergesAt(index)) => Some(index),
+                // A job that this very model took cannot fail here; if it did, nothing is proven.
+                Ok(Replay::WrongFinish) | Err(_) => Some(upto),
+            };
+            let _ = report.blocking_send(Arrived::Event(Event::Replayed { upto, diverges }));
+        });
+    }
+
+    fn done(&mut self, outcome: Outcome) -> (Outcome, String) {
+        let rest = self.stream.take().map(TextStream::finish).unwrap_or_default();
+        if let Some(mut stops) = self.stops.take() {
+            let found = stops.push(&rest);
+            let held = if found.stopped { String::new() } else { stops.finish() };
+            self.show(format!("{}{held}", found.text));
+        }
+        let remembered = self.errand.standing.change(|standing| {
+            for part in &outcome.parts {
+                standing.answered(part.provider, outcome.first_token_ms);
+                if outcome.proven {
+                    standing.audited(part.provider);
+                }
+            }
+        });
+        if let Err(error) = remembered {
+            tracing::warn!(%error, "the memory of providers was not written");
+        }
+        (outcome, std::mem::take(&mut self.text))
+    }
+
+    fn failed(&mut self, error: SessionError) -> AskError {
+        match error {
+            SessionError::AnswerDiverged { position, provider, .. } => {
+                AskError::Diverged { position, provider, evidence: self.evidence.take() }
+            }
+            other => AskError::Session(Box::new(other)),
+        }
+    }
+}
+
+/// Passes a frame on to the session; whether it still listens.
+async fn tell(
+    report: mpsc::Sender<Arrived>,
+    attempt: Attempt,
+    heard: Heard<ProviderFrame>,
+) -> bool {
+    let event = match heard {
+        Heard::Frame(frame) => Event::Frame(attempt, frame),
+        Heard::Garbage(why) => Event::Lost(attempt, format!("it sent no frame: {why}")),
+        Heard::Gone(why) => Event::Lost(attempt, why),
+    };
+    report.send(Arrived::Event(event)).await.is_ok()
+}

@@ -1,0 +1,212 @@
+//! Who may be asked, and over what: the providers of one question.
+
+use crate::assemble::Node;
+use crate::carry::{Carried, Heard};
+use crate::clock::Clock;
+use crate::files::FileError;
+use crate::keys::KeyError;
+use crate::models::{ModelError, Opened};
+use crate::peers::PeersError;
+use crate::standing::StandingFile;
+use mutirao_market::quote;
+use mutirao_market::session::client::SessionError;
+use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
+use mutirao_net::memory::Hub;
+use mutirao_net::{Net, NetError, Ticket};
+use mutirao_text::TextError;
+use mutirao_wire::{Job, PeerKey, Privacy, SignedOffer};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+/// Longest wait for a provider's offers.
+const OFFERS_LIMIT: Duration = Duration::from_secs(4);
+
+/// Why a question has no answer.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum AskError {
+    /// The model cannot be opened.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The messages cannot be rendered.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// The keys cannot be opened.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The circle cannot be read.
+    #[error(transparent)]
+    Peers(#[from] PeersError),
+    /// A receipt or memory cannot be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The network failed.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The prompt leaves no room for an answer.
+    #[error("the prompt has {tokens} tokens; the model's context is {context}. Shorten it")]
+    PromptTooLong {
+        /// Tokens of the prompt.
+        tokens: usize,
+        /// Tokens of the context.
+        context: usize,
+    },
+    /// Nobody was joined.
+    #[error(
+        "your circle is empty, and the privacy level lets nobody else answer; join a node with \
+         `mutirao join <ticket>`, or use --privacy local"
+    )]
+    EmptyCircle,
+    /// Nobody fit.
+    #[error("no provider can answer: {reasons}")]
+    NobodyFits {
+        /// Who, and why not.
+        reasons: String,
+    },
+    /// The session failed.
+    #[error(transparent)]
+    Session(Box<SessionError>),
+    /// Part of a wrong answer was shown.
+    #[error("answer_diverged: token {position} by {} is not the model's", provider.short())]
+    Diverged {
+        /// The first wrong token.
+        position: u32,
+        /// Who wrote it.
+        provider: PeerKey,
+        /// The evidence file, when there is evidence.
+        evidence: Option<PathBuf>,
+    },
+}
+
+/// The providers of one question.
+pub(super) struct Errand {
+    pub(super) net: Arc<dyn Net>,
+    pub(super) offers: Vec<SignedOffer>,
+    pub(super) tickets: BTreeMap<PeerKey, Ticket>,
+    pub(super) standing: StandingFile,
+}
+
+impl Errand {
+    /// Finds who may answer `job`, on the node's privacy level.
+    pub(super) async fn prepare(
+        node: &Node,
+        opened: &Opened,
+        job: &Job,
+        clock: Clock,
+    ) -> Result<Self, AskError> {
+        let (net, tickets) = match node.config().privacy {
+            Privacy::Local => alone(node, opened, clock)?,
+            Privacy::Circle | Privacy::Open => circle(node).await?,
+        };
+        let mut errand = Self { net, offers: Vec::new(), tickets, standing: node.standing()? };
+        let (offers, silent) = errand.collect().await;
+        errand.choose(node.config().privacy, job, clock, offers, silent)?;
+        Ok(errand)
+    }
+
+    /// Asks everybody for offers at the same time.
+    async fn collect(&self) -> (Vec<SignedOffer>, Vec<String>) {
+        let asked = self.tickets.values().map(|ticket| fetch_offers(&*self.net, ticket));
+        let mut offers = Vec::new();
+        let mut silent = Vec::new();
+        for (ticket, result) in
+            self.tickets.values().zip(futures_util::future::join_all(asked).await)
+        {
+            match result {
+                Ok(found) => offers.extend(found),
+                Err(error) => silent.push(format!("{}: {error}", ticket.key().short())),
+            }
+        }
+        (offers, silent)
+    }
+
+    fn choose(
+        &mut self,
+        privacy: Privacy,
+        job: &Job,
+        clock: Clock,
+        offers: Vec<SignedOffer>,
+        mut reasons: Vec<String>,
+    ) -> Result<(), AskError> {
+        let circle: BTreeSet<PeerKey> = self.tickets.keys().copied().collect();
+        let (standing, now) = (self.standing.standing(), clock.now());
+        let question = quote::Question { job, privacy, circle: &circle, standing, now };
+        let route = question.route(offers);
+        for (peer, unfit) in &route.unfit {
+            reasons.push(format!("{}: {}", peer.short(), unfit.words()));
+        }
+        if route.offers.is_empty() {
+            return Err(AskError::NobodyFits { reasons: reasons.join("; ") });
+        }
+        self.offers = route.offers;
+        Ok(())
+    }
+
+    /// Providers whose answers were never audited.
+    pub(super) fn newcomers(&self) -> BTreeSet<PeerKey> {
+        let providers = self.offers.iter().map(|signed| signed.offer.provider);
+        providers.filter(|provider| self.standing.standing().is_new(provider)).collect()
+    }
+
+    pub(super) async fn close(&self) {
+        self.net.close().await;
+    }
+}
+
+type Reach = (Arc<dyn Net>, BTreeMap<PeerKey, Ticket>);
+
+/// This node answers itself, through a hub that nobody else is in.
+fn alone(node: &Node, opened: &Opened, clock: Clock) -> Result<Reach, AskError> {
+    let counter = Arc::new(node.counter(opened, node.keys()?, clock));
+    let hub = Hub::new();
+    let provider = hub.node(counter.keys.peer.peer_key());
+    let ticket = provider.ticket();
+    tokio::spawn(counter.serve(provider));
+    let client = hub.node(node.throw_away_key()?.peer_key());
+    Ok((client, BTreeMap::from([(ticket.key(), ticket)])))
+}
+
+/// The nodes that the user joined, under a key that lives for this question alone.
+async fn circle(node: &Node) -> Result<Reach, AskError> {
+    let peers = node.peers()?;
+    if peers.tickets().is_empty() {
+        return Err(AskError::EmptyCircle);
+    }
+    let net = node.client_net().await?;
+    let tickets = peers.tickets().iter().map(|ticket| (ticket.key(), ticket.clone()));
+    Ok((net, tickets.collect()))
+}
+
+/// A provider's offers, signed by the key that was dialled.
+pub(crate) async fn fetch_offers(
+    net: &dyn Net,
+    ticket: &Ticket,
+) -> Result<Vec<SignedOffer>, NetError> {
+    let peer = ticket.key();
+    let limit = tokio::time::timeout(OFFERS_LIMIT, offers_of(net, ticket));
+    let silent = NetError::Unreachable { peer, reason: "it sent no offers".into() };
+    let mut offers = limit.await.map_err(|_| silent)??;
+    offers.retain(|signed| signed.offer.provider == peer && signed.verifies());
+    Ok(offers)
+}
+
+async fn offers_of(net: &dyn Net, ticket: &Ticket) -> Result<Vec<SignedOffer>, NetError> {
+    let link = net.dial(ticket).await?;
+    let (heard, mut inbox) = mpsc::channel(1);
+    let carried = Carried::start(link, move |frame: Heard<ProviderFrame>| {
+        let heard = heard.clone();
+        async move { heard.send(frame).await.is_ok() }
+    });
+    carried.send(&ClientFrame::GetOffers).await;
+    let reply = inbox.recv().await;
+    carried.hang_up();
+    match reply {
+        Some(Heard::Frame(ProviderFrame::Offers(offers))) => Ok(offers),
+        Some(Heard::Gone(reason)) => Err(NetError::Unreachable { peer: ticket.key(), reason }),
+        _ => Err(NetError::Broken { reason: "it answered something else than offers".into() }),
+    }
+}

@@ -1,0 +1,87 @@
+//! A node: the one value that holds configuration and opens everything else on demand.
+
+use crate::config::Config;
+use crate::files::{self, FileError};
+use crate::keys::{KeyError, Keys};
+use crate::models::Models;
+use crate::peers::{Peers, PeersError};
+use crate::receipts::Receipts;
+use crate::standing::StandingFile;
+use crate::threads::Threads;
+use std::sync::{Arc, OnceLock};
+
+/// One node of the network, or one person's own machine.
+#[derive(Debug)]
+pub struct Node {
+    config: Config,
+    models: Models,
+    threads: OnceLock<Arc<Threads>>,
+}
+
+impl Node {
+    /// A node with this configuration. Nothing is opened or created yet.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let models = Models::new(&config.data_dir);
+        Self { config, models, threads: OnceLock::new() }
+    }
+
+    /// What it was told.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The models it can open.
+    #[must_use]
+    pub fn models(&self) -> &Models {
+        &self.models
+    }
+
+    /// Its keys, made on first use.
+    ///
+    /// # Errors
+    /// [`KeyError`] when they cannot be made or read.
+    pub fn keys(&self) -> Result<Keys, KeyError> {
+        Keys::open(&self.config.data_dir.join("keys"))
+    }
+
+    /// The nodes its user joined.
+    ///
+    /// # Errors
+    /// [`PeersError`] when the list cannot be read.
+    pub fn peers(&self) -> Result<Peers, PeersError> {
+        Peers::open(self.config.data_dir.join("peers"))
+    }
+
+    /// The receipts it keeps.
+    #[must_use]
+    pub fn receipts(&self) -> Receipts {
+        Receipts::new(&self.config.data_dir)
+    }
+
+    /// What it remembers about providers.
+    ///
+    /// # Errors
+    /// [`FileError`] when the memory exists but cannot be read.
+    pub fn standing(&self) -> Result<StandingFile, FileError> {
+        self.make_data_dir()?;
+        StandingFile::open(self.config.data_dir.join("standing"))
+    }
+
+    /// The engine's threads, started on first use.
+    #[must_use]
+    pub fn threads(&self) -> Arc<Threads> {
+        self.threads.get_or_init(|| Arc::new(Threads::new(self.config.threads))).clone()
+    }
+
+    /// The 32 bytes that a short seed stands for.
+    #[must_use]
+    pub fn seed(short: u64) -> [u8; 32] {
+        mutirao_wire::Digest::of("mutirao 1 short seed", &[&short.to_le_bytes()]).0
+    }
+
+    pub(crate) fn make_data_dir(&self) -> Result<(), FileError> {
+        files::make_private_dir(&self.config.data_dir)
+    }
+}

@@ -1,0 +1,86 @@
+//! `doctor`: tries everything a node needs and names what is wrong and what to do.
+
+use crate::ask::Question;
+use crate::assemble::Node;
+use crate::config::Config;
+use crate::models::VILLAGE;
+use mutirao_engine::Kernels;
+use mutirao_wire::bundle::Message;
+use mutirao_wire::{Privacy, Sampling};
+
+/// One thing that was tried.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// What.
+    pub name: &'static str,
+    /// Whether it works.
+    pub passed: bool,
+    /// What was found, and what to do if it does not work.
+    pub says: String,
+}
+
+impl Check {
+    fn of<E: std::fmt::Display>(name: &'static str, result: Result<String, E>) -> Self {
+        let passed = result.is_ok();
+        Self { name, passed, says: result.unwrap_or_else(|error| error.to_string()) }
+    }
+}
+
+impl Node {
+    /// Tries everything. Nothing leaves the machine.
+    pub async fn check_up(&self) -> Vec<Check> {
+        let data = self.config().data_dir.display().to_string();
+        let model = self.models().open(VILLAGE);
+        let model = model.map(|opened| format!("{VILLAGE} {}", opened.model.id().short()));
+        let keys = self.keys().map(|keys| format!("{} in {data}", keys.peer.peer_key().short()));
+        let peers = self.peers().map(|peers| format!("{} nodes", peers.tickets().len()));
+        vec![
+            Check::of("kernels", Ok::<_, String>(format!("{:?}", Kernels::detect()))),
+            Check::of("threads", Ok::<_, String>(self.config().threads.to_string())),
+            Check::of("keys", keys),
+            Check::of("circle", peers),
+            Check::of("model", model),
+            self.check_answer().await,
+            self.check_socket().await,
+        ]
+    }
+
+    /// Asks one question through the whole path and replays its receipt.
+    async fn check_answer(&self) -> Check {
+        let config = Config { privacy: Privacy::Local, receipts: false, ..self.config().clone() };
+        let node = Self::new(config);
+        let question = Question {
+            model: VILLAGE.into(),
+            messages: vec![Message { role: "user".into(), content: "What is 2 + 2?".into() }],
+            sampling: Sampling::greedy(),
+            max_tokens: 32,
+            stop: Vec::new(),
+        };
+        let answered = match node.ask(&question, &mut |_| {}).await {
+            Ok(answered) => answered,
+            Err(error) => return Check::of("answer", Err::<String, _>(error)),
+        };
+        let verdict = node.verify(answered.receipt_json.as_bytes());
+        Check::of(
+            "answer",
+            match verdict {
+                Ok(verdict) if verdict.holds() => {
+                    Ok(format!("{:?}, receipt replayed", answered.text))
+                }
+                Ok(verdict) => Err(verdict.refusal().unwrap_or("refused").to_owned()),
+                Err(error) => Err(error.to_string()),
+            },
+        )
+    }
+
+    async fn check_socket(&self) -> Check {
+        match self.client_net().await {
+            Ok(net) => {
+                let addresses = net.ticket().addresses().len();
+                net.close().await;
+                Check::of("network", Ok::<_, String>(format!("UDP socket, {addresses} addresses")))
+            }
+            Err(error) => Check::of("network", Err::<String, _>(error)),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Being a neighbour: listening for others, and meeting one by ticket.
+
+use crate::ask::AskError;
+use crate::assemble::Node;
+use crate::clock::Clock;
+use crate::keys::{KeyError, Keys};
+use crate::models::Opened;
+use crate::serve::Counter;
+use mutirao_net::{Net, Ticket, iroh};
+use mutirao_wire::{Offer, SigningKey};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// How long running answers may take to end when a provider stops.
+const PATIENCE_AT_THE_END: Duration = Duration::from_secs(30);
+
+/// A provider that listens.
+pub struct Providing {
+    net: Arc<dyn Net>,
+    counter: Arc<Counter>,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+impl Providing {
+    /// How others reach it.
+    #[must_use]
+    pub fn ticket(&self) -> Ticket {
+        self.net.ticket()
+    }
+
+    /// Takes no more links, lets running answers end, closes.
+    pub async fn stop(self) {
+        self.serving.abort();
+        let all = self.counter.places.acquire_many(self.counter.capacity);
+        if tokio::time::timeout(PATIENCE_AT_THE_END, all).await.is_err() {
+            tracing::warn!("some answers were still running");
+        }
+        self.net.close().await;
+    }
+}
+
+impl Node {
+    /// Listens and serves a model.
+    ///
+    /// # Errors
+    /// [`AskError`] when the model cannot be opened or the address cannot be had.
+    pub async fn provide(&self, model: &str, keys: &Keys) -> Result<Providing, AskError> {
+        let opened = self.models().open(model)?;
+        let config = iroh::Config::new(self.config().listen);
+        let net = iroh::bind(&keys.peer, config).await?;
+        let counter = Arc::new(self.counter(&opened, keys.clone(), Clock::start()));
+        let serving = tokio::spawn(counter.clone().serve(net.clone()));
+        Ok(Providing { net, counter, serving })
+    }
+
+    /// Meets a node and adds it to the circle. A node that does not answer is not added.
+    ///
+    /// # Errors
+    /// [`AskError`] when it does not answer or the circle cannot be written.
+    pub async fn join(&self, ticket: &Ticket) -> Result<Vec<Offer>, AskError> {
+        let net = self.client_net().await?;
+        let offers = crate::ask::fetch_offers(&*net, ticket).await;
+        net.close().await;
+        let offers = offers?;
+        self.make_data_dir()?;
+        self.peers()?.add(ticket.clone())?;
+        Ok(offers.into_iter().map(|signed| signed.offer).collect())
+    }
+
+    pub(crate) fn counter(&self, opened: &Opened, keys: Keys, clock: Clock) -> Counter {
+        let capacity = self.config().capacity.max(1);
+        Counter {
+            name: opened.name.clone(),
+            model: opened.model.clone(),
+            keys,
+            threads: self.threads(),
+            places: Arc::new(Semaphore::new(capacity as usize)),
+            capacity,
+            pace: self.config().pace,
+            clock,
+        }
+    }
+
+    /// A socket to ask from, under a key that nobody can link to an earlier question.
+    pub(crate) async fn client_net(&self) -> Result<Arc<dyn Net>, AskError> {
+        let address = self.asking_address();
+        Ok(iroh::bind(&self.throw_away_key()?, iroh::Config::new(address)).await?)
+    }
+
+    /// Loopback suffices for peers on loopback; otherwise any interface may be needed.
+    fn asking_address(&self) -> SocketAddr {
+        (Ipv4Addr::UNSPECIFIED, 0).into()
+    }
+
+    pub(crate) fn throw_away_key(&self) -> Result<SigningKey, KeyError> {
+        Ok(Keys::throw_away()?.peer)
+    }
+}

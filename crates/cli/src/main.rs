@@ -1,2 +1,77 @@
-//! Placeholder.
-fn main() {}
+//! The program `mutirao`: reads the command line, runs one command, prints what happened.
+#![forbid(unsafe_code)]
+
+mod args;
+mod cmd;
+mod print;
+
+use args::{Arguments, Command, LearnCommand};
+use clap::Parser;
+use mutirao_node::Node;
+use mutirao_node::config::{Home, Settings};
+use print::Printer;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let printer = Printer { json: arguments.json };
+    start_logs();
+    match dispatch(arguments, printer) {
+        Ok(code) => code,
+        Err(error) => fail(&error, printer),
+    }
+}
+
+/// Logs go to standard error, quiet unless `MUTIRAO_LOG` asks (same syntax as `RUST_LOG`).
+fn start_logs() {
+    let filter = std::env::var(mutirao_node::config::LOG_ENVIRONMENT).unwrap_or_default();
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+fn dispatch(arguments: Arguments, printer: Printer) -> anyhow::Result<ExitCode> {
+    let node = |arguments: &Arguments| open(arguments);
+    match &arguments.command {
+        None => cmd::welcome::run(printer),
+        Some(Command::Run(run)) => cmd::run::run(&node(&arguments)?, run, printer),
+        Some(Command::Demo(demo)) => cmd::demo::run(&node(&arguments)?, demo, printer),
+        Some(Command::Provide(provide)) => cmd::provide::run(&node(&arguments)?, provide, printer),
+        Some(Command::Join { ticket }) => cmd::join::run(&node(&arguments)?, ticket, printer),
+        Some(Command::Verify { file }) => cmd::verify::run(&node(&arguments)?, file, printer),
+        Some(Command::Ls) => cmd::models::ls(&node(&arguments)?, printer),
+        Some(Command::Show { model }) => cmd::models::show(&node(&arguments)?, model, printer),
+        Some(Command::Status) => cmd::status::status(&node(&arguments)?, printer),
+        Some(Command::Doctor) => cmd::status::doctor(&node(&arguments)?, printer),
+        Some(Command::Learn { command }) => learn(&node(&arguments)?, command, printer),
+    }
+}
+
+fn learn(node: &Node, command: &LearnCommand, printer: Printer) -> anyhow::Result<ExitCode> {
+    match command {
+        LearnCommand::Village(village) => cmd::learn::village(node, village, printer),
+        LearnCommand::Card(card) => cmd::learn::card(node, card, printer),
+    }
+}
+
+/// Flag over environment over file, then types.
+fn open(arguments: &Arguments) -> anyhow::Result<Node> {
+    let lookup = |name: &str| std::env::var(name).ok();
+    let home = Home::find(lookup);
+    let mut settings = Settings::default();
+    if let Some(text) = mutirao_node::config::read_file(&home.config_file())? {
+        settings.read_file(&text)?;
+    }
+    settings.read_environment(lookup);
+    arguments.settings.lay_over(&mut settings);
+    Ok(Node::new(settings.resolve(&home)?))
+}
+
+#[expect(clippy::print_stderr, reason = "errors belong on standard error")]
+fn fail(error: &anyhow::Error, printer: Printer) -> ExitCode {
+    let reasons: Vec<String> = error.chain().map(ToString::to_string).collect();
+    printer.object(&serde_json::json!({ "error": reasons.join(": ") }));
+    eprintln!("mutirao: {}", reasons.join(": "));
+    ExitCode::from(cmd::exit::ERROR)
+}

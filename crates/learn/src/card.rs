@@ -70,8 +70,8 @@ pub fn card(recipe: &Recipe, results: &Results<'_>) -> String {
          By this project, from nothing: `learn::village` makes the lessons, `learn::train` learns \
          from them. {} steps of {} rows of up to {} tokens, seed {}. Anyone can make it again:\n\n\
          ```sh\n\
-         cargo run --release -p mutirao-learn --example train_village -- \\\n  \
-         --steps {} --out models/village --checkpoint village.checkpoint\n\
+         cargo run --release -- learn village --steps {} --out village\n\
+         cargo run --release -- learn card village/ --write CARD.md\n\
          ```\n\n\
          The same processor gives the same bytes, however many threads; another kind of processor \
          may round `exp` and products differently. Conversations longer than {} tokens were never \

@@ -57,12 +57,30 @@ pub fn make_private_dir(path: &Path) -> Result<(), FileError> {
     builder.recursive(true).mode(0o700).create(path).map_err(failed("create", path))
 }
 
+/// Creates a directory and its parents, with the permissions that the person's umask leaves.
+///
+/// # Errors
+/// [`FileError::System`] when it cannot be made.
+pub fn make_dir(path: &Path) -> Result<(), FileError> {
+    fs::create_dir_all(path).map_err(failed("create", path))
+}
+
+/// As [`write_whole`], for content that is nobody's secret: others may read it.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn write_public(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    use std::os::unix::fs::PermissionsExt;
+    write_whole(path, content)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).map_err(failed("open up", path))
+}
+
 /// Replaces a file's content whole or not at all. Owner-only permissions.
 ///
 /// # Errors
 /// [`FileError::System`] when any step fails; the old content is then still there.
 pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), FileError> {
-    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    let folder = folder_of(path);
     let mut file = tempfile::Builder::new()
         .prefix(".partial-")
         .tempfile_in(folder)
@@ -78,7 +96,7 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), FileError> {
 /// # Errors
 /// [`FileError::System`] when it cannot be written; an existing file is not an error.
 pub fn write_new(path: &Path, content: &[u8]) -> Result<(), FileError> {
-    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    let folder = folder_of(path);
     let mut file = tempfile::Builder::new()
         .prefix(".partial-")
         .tempfile_in(folder)
@@ -93,8 +111,12 @@ pub fn write_new(path: &Path, content: &[u8]) -> Result<(), FileError> {
     }
 }
 
+/// A bare file name stands in the current directory.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 fn sync_dir(folder: &Path) -> Result<(), FileError> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let handle = fs::File::open(folder).map_err(failed("open", folder))?;
     handle.sync_all().map_err(failed("sync", folder))
 }

@@ -9,6 +9,7 @@ mod clock;
 pub mod config;
 pub mod files;
 pub mod keys;
+pub mod learn;
 pub mod models;
 pub mod peers;
 mod provide;

@@ -67,10 +67,10 @@ pub enum ModelError {
 
 /// The files of a model, in the Hugging Face layout.
 #[derive(Debug, Clone)]
-struct Package {
+pub(crate) struct Package {
     config: Vec<u8>,
-    weights: Vec<u8>,
-    tokenizer: Vec<u8>,
+    pub(crate) weights: Vec<u8>,
+    pub(crate) tokenizer: Vec<u8>,
     template: Vec<u8>,
 }
 
@@ -173,7 +173,8 @@ impl Models {
         name == VILLAGE || self.directory(name).is_some_and(|path| path.is_dir())
     }
 
-    fn package(&self, name: &str) -> Result<Package, ModelError> {
+    /// The published files of a model.
+    pub(crate) fn package(&self, name: &str) -> Result<Package, ModelError> {
         if name == VILLAGE {
             return Ok(village());
         }

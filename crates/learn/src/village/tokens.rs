@@ -32,6 +32,14 @@ impl TokenizerError {
 /// Texts the shipped tokenizer was learned from.
 pub const LESSONS: usize = 40_000;
 
+/// The file of a tokenizer.
+///
+/// # Errors
+/// When the library refuses, which would be a mistake of this module.
+pub fn to_json(tokenizer: &Tokenizer) -> Result<Vec<u8>, TokenizerError> {
+    tokenizer.to_string(true).map(String::into_bytes).map_err(TokenizerError::from_library)
+}
+
 /// Learns the tokenizer from `conversations` texts of the seed. One seed, one tokenizer.
 ///
 /// # Errors

@@ -1,0 +1,241 @@
+//! The command line: verbs and flags by the customs of Ollama, so that hands find them.
+
+use clap::{Args, Parser, Subcommand};
+use mutirao_node::config::{Layer, Settings};
+use std::path::PathBuf;
+
+/// Neighbours' machines answer prompts together; anybody can check each answer bit for bit.
+#[derive(Debug, Parser)]
+#[command(name = "mutirao", version, about)]
+pub struct Arguments {
+    /// Print one JSON object instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Settings that every command takes.
+    #[command(flatten)]
+    pub settings: SettingFlags,
+    /// What to do; nothing prints a short welcome.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Ask a model
+    Run(RunArguments),
+    /// Show the whole idea in half a minute: three providers, a silent death, a checked receipt
+    Demo(DemoArguments),
+    /// Answer for others: listen, and print the ticket by which they join
+    Provide(ProvideArguments),
+    /// Add a node to your circle by its ticket
+    Join {
+        /// The ticket that `mutirao provide` printed
+        ticket: String,
+    },
+    /// Check a receipt or evidence file by replay
+    Verify {
+        /// The file
+        file: PathBuf,
+    },
+    /// List the models that are here
+    Ls,
+    /// Say what a model is: its id, shape and context
+    Show {
+        /// The model
+        #[arg(default_value = "village")]
+        model: String,
+    },
+    /// Show this node: keys, circle, receipts
+    Status,
+    /// Check that everything works on this machine
+    Doctor,
+    /// Train and score models of the village world
+    Learn {
+        /// What to do
+        #[command(subcommand)]
+        command: LearnCommand,
+    },
+}
+
+/// A question.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// The model, and then the prompt; without a prompt it is read from standard input
+    pub words: Vec<String>,
+    /// A system message before the prompt
+    #[arg(long)]
+    pub system: Option<String>,
+    /// Most tokens of the answer
+    #[arg(long, default_value_t = 512)]
+    pub max_tokens: u32,
+    /// 0 is greedy
+    #[arg(long, default_value_t = 0.0)]
+    pub temperature: f64,
+    /// Keep the k most probable tokens; 0 keeps all
+    #[arg(long, default_value_t = 0)]
+    pub top_k: u32,
+    /// Keep the most probable tokens up to this sum
+    #[arg(long, default_value_t = 1.0)]
+    pub top_p: f64,
+    /// Keep tokens at least this probable, relative to the best
+    #[arg(long, default_value_t = 0.0)]
+    pub min_p: f64,
+    /// Seed of the sampling; random and printed when absent
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// End the answer before this text; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    pub stop: Vec<String>,
+    /// Write the receipt here as well
+    #[arg(long, value_name = "FILE")]
+    pub receipt: Option<PathBuf>,
+}
+
+/// How the demonstration runs.
+#[derive(Debug, Args)]
+pub struct DemoArguments {
+    /// Tokens a second of the provider that dies, slow enough to watch
+    #[arg(long, default_value_t = 40)]
+    pub pace_shown: u32,
+}
+
+/// How a provider runs.
+#[derive(Debug, Args)]
+pub struct ProvideArguments {
+    /// The model to serve
+    #[arg(default_value = "village")]
+    pub model: String,
+    /// Use keys that die with this process
+    #[arg(long)]
+    pub throw_away_keys: bool,
+}
+
+/// Chores of the village model.
+#[derive(Debug, Subcommand)]
+pub enum LearnCommand {
+    /// Train the village model; the schedule follows steps, never the clock
+    Village(VillageArguments),
+    /// Score a model on held-out items: float weights beside the integer engine
+    Card(CardArguments),
+}
+
+/// Steps of the shipped model's run.
+const VILLAGE_STEPS: u64 = 10_000;
+
+/// A training run.
+#[derive(Debug, Args)]
+pub struct VillageArguments {
+    /// Optimiser steps of the whole run
+    #[arg(long, default_value_t = VILLAGE_STEPS)]
+    pub steps: u64,
+    /// Where the model is written
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Where the state is kept and resumed from; in the output directory when absent
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
+    /// Stop once this many steps are done
+    #[arg(long, value_name = "STEP")]
+    pub stop_after: Option<u64>,
+}
+
+/// A model card.
+#[derive(Debug, Args)]
+pub struct CardArguments {
+    /// The model: its name, or a directory in the Hugging Face layout
+    #[arg(default_value = "village")]
+    pub model: String,
+    /// Held-out items per task
+    #[arg(long, default_value_t = 200)]
+    pub items: usize,
+    /// Steps the model was trained for; the card says them
+    #[arg(long, default_value_t = VILLAGE_STEPS)]
+    pub steps: u64,
+    /// Write the whole card here
+    #[arg(long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+}
+
+/// One flag per setting; environment and file say the same under the names in parentheses.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Settings")]
+pub struct SettingFlags {
+    /// Where keys, peers and receipts live (MUTIRAO_DATA_DIR)
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Who may see a prompt: local, circle or open (MUTIRAO_PRIVACY)
+    #[arg(long, global = true, value_name = "LEVEL")]
+    privacy: Option<String>,
+    /// streamed or checked (MUTIRAO_MODE)
+    #[arg(long, global = true)]
+    mode: Option<String>,
+    /// Audit one in N streamed answers; 0 never (MUTIRAO_AUDIT_ONE_IN)
+    #[arg(long, global = true, value_name = "N")]
+    audit_one_in: Option<String>,
+    /// Threads of the engine; 0 is one per core (MUTIRAO_THREADS)
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<String>,
+    /// Where a provider listens (MUTIRAO_LISTEN)
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Jobs a provider takes at once (MUTIRAO_CAPACITY)
+    #[arg(long, global = true, value_name = "N")]
+    capacity: Option<String>,
+    /// Most tokens a second per job; 0 is no limit (MUTIRAO_PACE)
+    #[arg(long, global = true, value_name = "N")]
+    pace: Option<String>,
+    /// Keep no receipts (MUTIRAO_RECEIPTS=false)
+    #[arg(long, global = true)]
+    no_receipts: bool,
+    /// Days that receipts are kept (MUTIRAO_RECEIPT_DAYS)
+    #[arg(long, global = true, value_name = "N")]
+    receipt_days: Option<String>,
+}
+
+impl SettingFlags {
+    /// Lays the flags that were given over the weaker layers.
+    pub fn lay_over(&self, settings: &mut Settings) {
+        let receipts = self.no_receipts.then(|| "false".to_owned());
+        let flags = [
+            ("data_dir", &self.data_dir),
+            ("privacy", &self.privacy),
+            ("mode", &self.mode),
+            ("audit_one_in", &self.audit_one_in),
+            ("threads", &self.threads),
+            ("listen", &self.listen),
+            ("capacity", &self.capacity),
+            ("pace", &self.pace),
+            ("receipts", &receipts),
+            ("receipt_days", &self.receipt_days),
+        ];
+        for (name, value) in flags {
+            if let Some(value) = value {
+                settings.set(name, value.clone(), Layer::Flag);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_setting_is_a_flag_or_an_argument() {
+        let command = Arguments::command();
+        let flags: Vec<_> = command.get_arguments().filter_map(|flag| flag.get_long()).collect();
+        for setting in mutirao_node::config::SETTINGS {
+            let flag = setting.name.replace('_', "-");
+            let negated = format!("no-{flag}");
+            let known = flags.iter().any(|long| *long == flag || *long == negated);
+            assert!(known || setting.name == "model", "no flag for {}", setting.name);
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! One file a command.
+
+pub mod demo;
+pub mod join;
+pub mod learn;
+pub mod models;
+pub mod provide;
+pub mod run;
+pub mod status;
+pub mod verify;
+pub mod welcome;
+
+/// What the exit code says.
+pub mod exit {
+    /// Something went wrong; standard error says what.
+    pub const ERROR: u8 = 1;
+    /// A receipt or evidence was refused.
+    pub const REFUSED: u8 = 3;
+    /// An answer diverged after part of it had been shown.
+    pub const DIVERGED: u8 = 4;
+}
+
+/// The threads that carry frames; the engine has its own.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    Ok(builder.worker_threads(2).enable_all().build()?)
+}

@@ -1,0 +1,39 @@
+//! `mutirao provide`: answer for others until interrupted.
+
+use crate::args::ProvideArguments;
+use crate::print::Printer;
+use mutirao_node::Node;
+use mutirao_node::keys::Keys;
+use serde_json::json;
+use std::process::ExitCode;
+
+/// Listens, prints the ticket, serves; an interrupt lets running answers end first.
+pub fn run(node: &Node, provide: &ProvideArguments, printer: Printer) -> anyhow::Result<ExitCode> {
+    let keys = if provide.throw_away_keys { Keys::throw_away()? } else { node.keys()? };
+    super::runtime()?.block_on(async {
+        let providing = node.provide(&provide.model, &keys).await?;
+        let ticket = providing.ticket();
+        printer.say(format!("{} answers {} as", keys.peer.peer_key().short(), provide.model));
+        printer.say(format!("\n  mutirao join {ticket}\n"));
+        printer.say("stop with Ctrl-C");
+        let key = keys.peer.peer_key().to_string();
+        printer.object(&json!({ "ticket": ticket.to_string(), "provider": key }));
+        interrupted().await;
+        printer.say("letting running answers end …");
+        providing.stop().await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Ctrl-C, or the polite signal of a service manager.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated.recv() => {}
+    }
+}

@@ -1,7 +1,7 @@
 //! The operators of op set 1, one file each: the equation and plain code for it.
 //!
 //! What stands here is the meaning. Where a faster path exists (`kernel`), a test holds it to the
-//! same bits. A number written `Fx` or `bits` is a count of fraction bits: value = integer / 2^bits.
+//! same bits. A number named `Fx` or `bits` counts fraction bits: value = integer / 2^bits.
 
 pub mod attention;
 pub mod l2;

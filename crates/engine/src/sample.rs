@@ -4,8 +4,8 @@
 //! p_i = EXP2[min(rnd((max - l_i) invT, 9), 65535)]     invT = log2(e) / T, 8 fraction bits
 //! ```
 //!
-//! The three filters are thresholds on p: whoever is as probable as the last one kept stays too, so
-//! nothing depends on an order of equals. One BLAKE3 value, keyed by the seed, decides each position.
+//! The three filters are thresholds on p: who is as probable as the last one kept stays too, so
+//! nothing depends on an order of equals. One BLAKE3 value, keyed by the seed, decides a position.
 
 use crate::fixed::rnd;
 use crate::table::Tables;

@@ -1,7 +1,7 @@
 //! AVX2: 16 rows at a time, pairs of columns through `vpmaddwd`, 32 wrapping bits.
 //!
-//! `vpmaddubsw` would be twice as wide but saturates (255 * 120 * 2 > 32767), so weights are widened
-//! to 16 bits: per token on the way for one token, once per tile into a panel of the first-level
+//! `vpmaddubsw` would be twice as wide but saturates (255 * 120 * 2 > 32767), so weights become 16
+//! bits wide: per token on the way for one token, once per tile into a panel of the first-level
 //! cache for several. `m` multiplies a group's sum for one token, the panel's weights for several.
 #![allow(unsafe_code)]
 
@@ -15,7 +15,8 @@ use std::ops::Range;
 const PANEL_COLUMNS: usize = 512;
 /// A widened panel: `[pair][row][2]`.
 type Panel = [i16; PANEL_COLUMNS * TILE];
-/// Tokens that one pass over a panel serves: their 12 accumulators and the weights fit 16 registers.
+/// Tokens that one pass over a panel serves: their 12 accumulators and the weights fill the 16
+/// registers.
 const MICRO: usize = 6;
 
 /// Twin of [`scalar::accumulate`]; the caller has checked all lengths.

@@ -1,6 +1,6 @@
-//! Weights laid out for kernels: tiles of 16 rows, column pairs side by side, one sequential stream.
+//! Weights laid out for kernels: tiles of 16 rows, column pairs side by side, one stream.
 //!
-//! `W8`: `q[tile][pair][row][2]` as bytes. `W4`: `q[tile][pair][row]`, a byte holding `q + 8` of the
+//! `W8`: `q[tile][pair][row][2]` as bytes. `W4`: `q[tile][pair][row]`, a byte with `q + 8` of the
 //! even column in its low half and of the odd one in its high half. `m[tile][group][row]`. Rows and
 //! columns are padded with zeros to whole tiles and groups of 64. This is a local cache: it enters
 //! no digest.

@@ -71,9 +71,12 @@ proptest! {
     ) {
         let profile = if four { Profile::W4 } else { Profile::W8 };
         let mix = |at: usize| (seed ^ at as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
-        let q = |at: usize| if four { (mix(at) % 16) as i8 - 8 } else { (mix(at) % 255) as u8 as i8 };
-        let q = |at: usize| if q(at) == -128 { 0 } else { q(at) };
-        let x = |token: usize| (0..columns).map(|at| mix(at + 977 * (token + 1)) as i16 / 64).collect();
+        let q = |at: usize| match (four, mix(at)) {
+            (true, roll) => (roll % 16) as i8 - 8,
+            (false, roll) => (roll % 255) as i16 as i8 | 1,
+        };
+        let entry = |token: usize, at: usize| mix(at + 977 * (token + 1)) as i16 / 64;
+        let x = |token: usize| (0..columns).map(|at| entry(token, at)).collect();
         let x: Vec<Vec<i16>> = (0..tokens).map(x).collect();
         agrees(&matrix(profile, rows, columns, q), &x);
     }
@@ -131,12 +134,14 @@ proptest! {
             .collect();
         prop_assert_eq!(&results[0], &results[1]);
         for (dot, key) in results[0].0.iter().zip(keys.chunks(size)) {
-            let exact: i64 = query.iter().zip(key).map(|(q, k)| i64::from(*q) * i64::from(*k)).sum();
+            let products = query.iter().zip(key).map(|(q, k)| i64::from(*q) * i64::from(*k));
+            let exact: i64 = products.sum();
             prop_assert_eq!(*dot, exact as i32);
         }
         for (channel, sum) in results[0].1.iter().enumerate() {
             let column = values.iter().skip(channel).step_by(size);
-            let exact: i64 = powers.iter().zip(column).map(|(p, v)| i64::from(*p) * i64::from(*v)).sum();
+            let products = powers.iter().zip(column).map(|(p, v)| i64::from(*p) * i64::from(*v));
+            let exact: i64 = products.sum();
             prop_assert_eq!(*sum, exact + 1);
         }
     }

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The header alone determines every tensor, its place and its length, so no count in the file is
-//! trusted twice. A leaf digest covers one tensor as the model defines it; leaves join to layers and
+//! trusted twice. A leaf digest covers one tensor as the model defines it; leaves join to layers,
 //! layers to the weights root, so one layer can be fetched and checked alone.
 #![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 

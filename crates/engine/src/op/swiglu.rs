@@ -44,7 +44,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn is_close_to_the_real_function(g in -4_194_303i32..4_194_304, u in -4_194_303i32..4_194_304) {
+        fn is_close_to_the_real_function(
+            g in -4_194_303i32..4_194_304, u in -4_194_303i32..4_194_304
+        ) {
             let h = gate(g, u, 18, &Tables::get().sigmoid) as f64 / 2f64.powi(36);
             let (real_g, real_u) = (f64::from(g) / 2f64.powi(18), f64::from(u) / 2f64.powi(18));
             let real = real_g / (1.0 + (-real_g).exp()) * real_u;

@@ -65,12 +65,15 @@ fn norm(x: &[i128], gain: &[i16], scales: NormScales, epsilon: u64) -> Short {
     shorten(&wide)
 }
 
+/// Keys and values of one head at every position.
+type Memory = (Vec<Vec<i128>>, Vec<Vec<i128>>);
+
 /// The network and what it remembers.
 pub struct Slow<'a> {
     file: File<'a>,
     matrices: Vec<Option<Matrix>>,
     /// Per layer and head: keys and values of every position.
-    memory: Vec<Vec<(Vec<Vec<i128>>, Vec<Vec<i128>>)>>,
+    memory: Vec<Vec<Memory>>,
     position: i128,
 }
 
@@ -187,7 +190,7 @@ impl<'a> Slow<'a> {
 
 fn attend(
     query: &[i128],
-    (keys, values): &(Vec<Vec<i128>>, Vec<Vec<i128>>),
+    (keys, values): &Memory,
     (multiplier, shift): (i128, i128),
     align: i128,
 ) -> Vec<i128> {

@@ -312,7 +312,8 @@ impl Client {
             Event::Start => self.start(now, &mut actions),
             Event::Connected(attempt) => self.connected(now, attempt, &mut actions),
             Event::Frame(attempt, frame) => self.frame(now, attempt, frame, &mut actions),
-            Event::Lost(attempt, why) if self.is_current(attempt) => {
+            // Whoever gave its receipt owes nothing more, so it may close while replay goes on.
+            Event::Lost(attempt, why) if self.is_current(attempt) && self.receipt.is_none() => {
                 self.give_up(now, why, &mut actions);
             }
             Event::Lost(..) => {}

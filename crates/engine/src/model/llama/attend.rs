@@ -132,7 +132,8 @@ mod tests {
             let mut cache = LayerCache::new(1);
             let (mut keys, mut values) = (Vec::new(), Vec::new());
             for position in 0..positions {
-                let (key, value) = (vector(999 * position, shrink), vector(777 + 999 * position, 4));
+                let key = vector(999 * position, shrink);
+                let value = vector(777 + 999 * position, 4);
                 cache.push(&key, &value);
                 keys.extend(key);
                 values.extend(value);

@@ -73,7 +73,7 @@ proptest! {
         let mix = |at: usize| (seed ^ at as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
         let q = |at: usize| match (four, mix(at)) {
             (true, roll) => (roll % 16) as i8 - 8,
-            (false, roll) => (roll % 255) as i16 as i8 | 1,
+            (false, roll) => ((roll % 255) as i16 - 127) as i8,
         };
         let entry = |token: usize, at: usize| mix(at + 977 * (token + 1)) as i16 / 64;
         let x = |token: usize| (0..columns).map(|at| entry(token, at)).collect();

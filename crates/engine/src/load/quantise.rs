@@ -2,8 +2,8 @@
 //!
 //! Pure and reproducible: IEEE 754 double precision with `+ - * /` and comparisons, one after the
 //! other in the order written; no library function, no fused multiply-add, no threads. Powers of
-//! two are made from exponent bits. What needs more than doubles (rotary frequencies) is computed with
-//! arbitrary precision and rounded correctly.
+//! two are made from exponent bits. What needs more than doubles (rotary frequencies) is computed
+//! with arbitrary precision and rounded correctly.
 #![allow(clippy::float_arithmetic)]
 
 mod frequency;

@@ -3,6 +3,8 @@
 
 mod conduct;
 mod errand;
+#[cfg(test)]
+mod tests;
 
 pub use errand::AskError;
 pub(crate) use errand::fetch_offers;
@@ -137,16 +139,28 @@ impl Node {
         let job = job(&opened, question)?;
         let clock = Clock::start();
         let errand = Errand::prepare(self, &opened, &job, clock).await?;
-        let policy = self.policy(&opened, &errand, clock)?;
-        let end_of_text = opened.model.end_of_text().to_vec();
-        let mut conduct = Conduct::new(self, &opened, question, &errand, clock, watch);
-        let (outcome, text) = conduct.run(job.clone(), end_of_text, policy).await?;
-        let total = clock.elapsed();
+        let answered = self.ask_on(&errand, &opened, question, job, watch).await;
         errand.close().await;
-        self.finish(&opened, question, job, outcome, text, total)
+        answered
     }
 
-    fn policy(&self, opened: &Opened, errand: &Errand, clock: Clock) -> Result<Policy, AskError> {
+    /// One session with the providers of an errand.
+    async fn ask_on(
+        &self,
+        errand: &Errand,
+        opened: &Opened,
+        question: &Question,
+        job: Job,
+        watch: &mut (dyn FnMut(Notice) + Send),
+    ) -> Result<Answered, AskError> {
+        let policy = self.policy(opened, errand)?;
+        let end_of_text = opened.model.end_of_text().to_vec();
+        let mut conduct = Conduct::new(self, opened, question, errand, watch);
+        let (outcome, text) = conduct.run(job.clone(), end_of_text, policy).await?;
+        self.finish(opened, question, job, outcome, text, errand.clock.elapsed())
+    }
+
+    fn policy(&self, opened: &Opened, errand: &Errand) -> Result<Policy, AskError> {
         let config = self.config();
         let local = config.privacy == Privacy::Local;
         let [a, b, c, d, ..] = keys::random()?;
@@ -163,7 +177,7 @@ impl Node {
                 Privacy::Circle => SEEN_IN_CIRCLE,
                 Privacy::Open => SEEN_IN_THE_OPEN,
             },
-            deadline_ms: clock.now() + DEADLINE.as_millis() as u64,
+            deadline_ms: errand.clock.now() + DEADLINE.as_millis() as u64,
             vocabulary: opened.model.vocabulary(),
             newcomers: if audits { errand.newcomers() } else { BTreeSet::new() },
         })

@@ -35,7 +35,7 @@ impl Node {
         let keys = self.keys().map(|keys| format!("{} in {data}", keys.peer.peer_key().short()));
         let peers = self.peers().map(|peers| format!("{} nodes", peers.tickets().len()));
         vec![
-            Check::of("kernels", Ok::<_, String>(format!("{:?}", Kernels::detect()))),
+            Check::of("kernels", Ok::<_, String>(Kernels::detect().name().to_owned())),
             Check::of("threads", Ok::<_, String>(self.config().threads.to_string())),
             Check::of("keys", keys),
             Check::of("circle", peers),

@@ -10,7 +10,7 @@ use crate::threads::Threads;
 use mutirao_engine::{Generation, Model, Prefill, Step};
 use mutirao_market::Millis;
 use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
-use mutirao_market::session::provider::{Action, Desk, Event, Provider};
+use mutirao_market::session::provider::{Action, Desk, Event, FAREWELL_PATIENCE, Provider};
 use mutirao_net::{Link, Net};
 use mutirao_wire::{Job, Offer, Prices, Token};
 use std::sync::Arc;
@@ -83,9 +83,14 @@ impl Counter {
         let mut work = Work { counter: self, written, place: None, stop: Arc::default() };
         let mut session = Provider::new(work.counter.desk());
         while !session.is_over() {
+            let patience = match session.awaits_farewell() {
+                true => Duration::from_millis(FAREWELL_PATIENCE),
+                false => Duration::MAX,
+            };
             let event = tokio::select! {
                 frame = inbox.recv() => work.event(frame),
                 event = engine.recv() => event.unwrap_or(Event::Gone),
+                () = tokio::time::sleep(patience) => Event::Gone,
             };
             for action in session.handle(work.counter.clock.now(), event) {
                 work.perform(action, &carried).await;
@@ -128,7 +133,10 @@ impl Work {
                 carried.send(&frame).await;
             }
             Action::Engage { job, prefix } => self.engage(job, prefix),
-            Action::Disengage | Action::Close => self.stop.store(true, Ordering::Relaxed),
+            Action::Disengage | Action::Close => {
+                self.stop.store(true, Ordering::Relaxed);
+                self.place = None;
+            }
         }
     }
 

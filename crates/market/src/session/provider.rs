@@ -16,6 +16,10 @@ use mutirao_wire::{
     Amount, Checkpoint, Finish, Job, Order, Receipt, Served, SignedOffer, SigningKey, Token,
 };
 
+/// How long a provider waits for the farewell of a client that has its receipt: as long as a
+/// client is patient, in which a cancel that crossed the receipt must have arrived.
+pub const FAREWELL_PATIENCE: Millis = super::watchdog::PATIENCE_MAX;
+
 /// What a provider answers with: its offers and the key that signs its receipts.
 #[derive(Debug, Clone)]
 pub struct Desk {
@@ -95,6 +99,8 @@ pub struct Provider {
     desk: Desk,
     work: Option<Work>,
     cancel: Option<u32>,
+    /// The whole answer is signed; only a cancel that crossed the receipt can still come.
+    whole: bool,
     over: bool,
 }
 
@@ -114,7 +120,7 @@ impl Provider {
     /// The half of one new stream.
     #[must_use]
     pub fn new(desk: Desk) -> Self {
-        Self { desk, work: None, cancel: None, over: false }
+        Self { desk, work: None, cancel: None, whole: false, over: false }
     }
 
     /// Whether nothing more will happen.
@@ -144,6 +150,13 @@ impl Provider {
             Event::Broken(why) => self.refuse(Refusal::Internal, why),
             Event::Gone => self.last(Vec::new()),
         }
+    }
+
+    /// Whether the whole answer is signed and only the client's farewell is awaited. Machines bound
+    /// that wait by [`FAREWELL_PATIENCE`].
+    #[must_use]
+    pub fn awaits_farewell(&self) -> bool {
+        self.whole && !self.over
     }
 
     fn frame(&mut self, now: Millis, frame: ClientFrame, free: bool) -> Vec<Action> {
@@ -249,11 +262,16 @@ impl Provider {
         if count(&work.answer) > work.signed {
             actions.push(self.checkpoint());
         }
-        actions.extend(self.sign(now, finish));
+        let signed = self.receipt(now, finish);
+        let Some(receipt) = signed else { return self.cannot_sign() };
+        self.whole = true;
+        actions.extend([Action::Send(receipt), Action::Disengage]);
         actions
     }
 
-    /// The client ends the answer after `index` tokens: those are signed and nothing beyond.
+    /// The client ends the answer after `index` tokens: those are signed and nothing beyond. An
+    /// answer that was finished before the cancel arrived is signed again, shorter: where it ends
+    /// must not depend on who was faster.
     // spec: SESSION-4.5
     fn cancelled(&mut self, now: Millis, index: u32) -> Vec<Action> {
         let Some(work) = &mut self.work else { return Vec::new() };
@@ -284,13 +302,13 @@ impl Provider {
     /// Commitments are made here from job and answer as this half knows them, and the order is
     /// compared with the job once more: a receipt never outlives its premise.
     // spec: RECEIPT-2.3
-    fn sign(&mut self, now: Millis, finish: Finish) -> Vec<Action> {
-        let Some(work) = self.work.clone() else { return Vec::new() };
+    fn receipt(&self, now: Millis, finish: Finish) -> Option<ProviderFrame> {
+        let work = self.work.as_ref()?;
         let served = Served { start: work.order.start, end: count(&work.answer) };
-        let price = price(&work.order, &work.job, served);
-        let (Some(price), true) = (price, work.order.job == work.job.commitment()) else {
-            return self.refuse(Refusal::Internal, "the receipt cannot be made".into());
-        };
+        let price = price(&work.order, &work.job, served)?;
+        if work.order.job != work.job.commitment() {
+            return None;
+        }
         let receipt = Receipt {
             job: work.order.job,
             order: work.order.commitment(),
@@ -306,8 +324,19 @@ impl Provider {
             duration_ms: u32::try_from(now.saturating_sub(work.started)).unwrap_or(u32::MAX),
             provider: work.offer.offer.provider,
         };
-        let signed = receipt.sign(&self.desk.receipts);
-        self.last(vec![Action::Send(ProviderFrame::Receipt(signed))])
+        Some(ProviderFrame::Receipt(receipt.sign(&self.desk.receipts)))
+    }
+
+    /// Signs what the client asked for and is done.
+    fn sign(&mut self, now: Millis, finish: Finish) -> Vec<Action> {
+        match self.receipt(now, finish) {
+            Some(receipt) => self.last(vec![Action::Send(receipt)]),
+            None => self.cannot_sign(),
+        }
+    }
+
+    fn cannot_sign(&mut self) -> Vec<Action> {
+        self.refuse(Refusal::Internal, "the receipt cannot be made".into())
     }
 
     fn refuse(&mut self, code: Refusal, reason: String) -> Vec<Action> {
@@ -315,7 +344,7 @@ impl Provider {
     }
 
     fn last(&mut self, mut actions: Vec<Action>) -> Vec<Action> {
-        if self.work.take().is_some() {
+        if self.work.take().is_some() && !self.whole {
             actions.push(Action::Disengage);
         }
         self.over = true;

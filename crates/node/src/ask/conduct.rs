@@ -52,7 +52,6 @@ impl<'a> Conduct<'a> {
         opened: &'a Opened,
         question: &Question,
         errand: &'a Errand,
-        clock: Clock,
         watch: &'a mut (dyn FnMut(Notice) + Send),
     ) -> Self {
         let (report, inbox) = mpsc::channel(EVENTS_WAITING);
@@ -60,7 +59,7 @@ impl<'a> Conduct<'a> {
             node,
             opened,
             errand,
-            clock,
+            clock: errand.clock,
             watch,
             stream: Some(opened.text.stream()),
             stops: Some(StopFinder::new(&question.stop)),

@@ -88,6 +88,7 @@ pub(super) struct Errand {
     pub(super) offers: Vec<SignedOffer>,
     pub(super) tickets: BTreeMap<PeerKey, Ticket>,
     pub(super) standing: StandingFile,
+    pub(super) clock: Clock,
 }
 
 impl Errand {
@@ -102,9 +103,24 @@ impl Errand {
             Privacy::Local => alone(node, opened, clock)?,
             Privacy::Circle | Privacy::Open => circle(node).await?,
         };
-        let mut errand = Self { net, offers: Vec::new(), tickets, standing: node.standing()? };
+        Self::meet(node, net, tickets, job, clock).await
+    }
+
+    /// Asks those who can be reached for offers, and keeps the offers that fit.
+    pub(super) async fn meet(
+        node: &Node,
+        net: Arc<dyn Net>,
+        tickets: BTreeMap<PeerKey, Ticket>,
+        job: &Job,
+        clock: Clock,
+    ) -> Result<Self, AskError> {
+        let standing = node.standing()?;
+        let mut errand = Self { net, offers: Vec::new(), tickets, standing, clock };
         let (offers, silent) = errand.collect().await;
-        errand.choose(node.config().privacy, job, clock, offers, silent)?;
+        if let Err(error) = errand.choose(node.config().privacy, job, offers, silent) {
+            errand.close().await;
+            return Err(error);
+        }
         Ok(errand)
     }
 
@@ -128,12 +144,11 @@ impl Errand {
         &mut self,
         privacy: Privacy,
         job: &Job,
-        clock: Clock,
         offers: Vec<SignedOffer>,
         mut reasons: Vec<String>,
     ) -> Result<(), AskError> {
         let circle: BTreeSet<PeerKey> = self.tickets.keys().copied().collect();
-        let (standing, now) = (self.standing.standing(), clock.now());
+        let (standing, now) = (self.standing.standing(), self.clock.now());
         let question = quote::Question { job, privacy, circle: &circle, standing, now };
         let route = question.route(offers);
         for (peer, unfit) in &route.unfit {

@@ -141,7 +141,14 @@ impl Client {
         Ok(())
     }
 
+    /// A receipt for the whole answer that crossed the cancel is not heard: the one that was asked
+    /// for follows it.
+    // spec: SESSION-4.5
     fn receipt(&mut self, signed: SignedReceipt, actions: &mut Vec<Action>) -> Result<(), Fault> {
+        let crossed = !matches!(signed.receipt.finish, Finish::Cancelled { .. });
+        if self.cancelled.is_some() && crossed {
+            return Ok(());
+        }
         let Some(current) = &self.current else { return Ok(()) };
         self.check_receipt(current, &signed)?;
         let attempt = current.attempt;

@@ -1,6 +1,9 @@
 //! `verify`: reads a receipt or evidence file and says, apart from one another, whether it is
 //! signed, whether its commitments open, whether its tokens are the model's, and whether its text is.
 
+#[cfg(test)]
+mod tests;
+
 use crate::assemble::Node;
 use crate::files::{self, FileError};
 use crate::models::{ModelError, Opened};

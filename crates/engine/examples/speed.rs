@@ -63,7 +63,7 @@ fn report(name: &str, recipe: &Recipe, shape: &Shape, kernels: &[Kernels], bandw
     let megabytes = file.len() as f64 / 1e6;
     println!("{name} {:?}: {} weights, {megabytes:.1} MB", recipe.profile, model.parameters());
     for kernels in kernels {
-        let (prefill, decode) = best(&model, kernels, &prompt);
+        let (prefill, decode) = best(&model, *kernels, &prompt);
         let share = decode * file.len() as f64 / bandwidth * 100.0;
         println!(
             "  {}: prefill {prefill:.1} tok/s, decode {decode:.1} tok/s, {share:.0} % of bandwidth",

@@ -1,5 +1,9 @@
 //! The engine as its neighbours use it: model files in, the same bits out, whatever the road.
 
+#[path = "it/answers.rs"]
+mod answers;
+#[path = "it/chunks.rs"]
+mod chunks;
 #[path = "it/pools.rs"]
 mod pools;
 #[path = "it/roads.rs"]

@@ -2,6 +2,7 @@
 //!
 //! Pure: chance is a seed, threads are a pool passed in, files are the caller's. Floating point
 //! lives in [`train`] and [`eval`] only.
+#![forbid(unsafe_code)]
 #![deny(clippy::float_arithmetic)]
 
 pub mod card;

@@ -1,5 +1,6 @@
 //! `verify`: reads a receipt or evidence file and says, apart from one another, whether it is
-//! signed, whether its commitments open, whether its tokens are the model's, and whether its text is.
+//! signed, whether its commitments open, whether its tokens are the model's, and whether its text
+//! is.
 
 #[cfg(test)]
 mod tests;

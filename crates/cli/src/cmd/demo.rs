@@ -36,7 +36,7 @@ pub fn run(node: &Node, demo: &DemoArguments, printer: Printer) -> anyhow::Resul
     let config = Config { data_dir: place.path().to_owned(), ..node.config().clone() };
     super::runtime()?.block_on(scenes(&config, demo, printer))?;
     printer.say("\nEverything above held. Try next:");
-    for line in ["run village \"Spell lantern backwards.\"", "provide", "doctor", "help"] {
+    for line in ["run village \"What is Mutirão?\"", "provide", "doctor", "help"] {
         printer.say(format!("  mutirao {line}"));
     }
     printer.object(&serde_json::json!({ "demo": "passed" }));

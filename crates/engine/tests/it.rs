@@ -4,6 +4,10 @@
 mod answers;
 #[path = "it/chunks.rs"]
 mod chunks;
+#[path = "it/conversion.rs"]
+mod conversion;
+#[path = "it/files.rs"]
+mod files;
 #[path = "it/pools.rs"]
 mod pools;
 #[path = "it/roads.rs"]

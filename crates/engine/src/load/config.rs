@@ -99,13 +99,16 @@ impl Fields<'_> {
             ("rope_scaling", "scaled rotary embeddings are not in op set 1"),
             ("quantization_config", "only unquantised weights can be converted"),
             ("sliding_window", "op set 1 attends to all positions"),
-            ("partial_rotary_factor", "op set 1 turns whole heads"),
         ] {
             let value = self.get(field).unwrap_or(&Value::Null);
-            let harmless = value.is_null() || value.as_u64() == Some(1) || is_default_rope(value);
+            let harmless = value.is_null() || field == "rope_scaling" && is_default_rope(value);
             self.unless(harmless, field, value, reason)?;
         }
-        Ok(())
+        let whole = Value::from(1);
+        let field = "partial_rotary_factor";
+        let value = self.get(field).unwrap_or(&whole);
+        let is_whole = Real::from_json(value) == Real::from_json(&whole);
+        self.unless(is_whole, field, value, "op set 1 turns whole heads")
     }
 
     fn must_be(
@@ -140,6 +143,12 @@ impl Fields<'_> {
         if self.get(field).is_some() { self.number(field) } else { Ok(otherwise) }
     }
 
+    /// A flag that is not set where it is missing.
+    fn flag(&self, field: &'static str) -> Result<bool, ConfigError> {
+        let flag = self.get(field).map_or(Some(false), Value::as_bool);
+        flag.ok_or(ConfigError::Field { field, wanted: "true or false" })
+    }
+
     fn real(&self, field: &'static str) -> Result<Real, ConfigError> {
         let real = self.get(field).and_then(Real::from_json);
         real.ok_or(ConfigError::Field { field, wanted: "a positive number" })
@@ -152,7 +161,6 @@ impl Fields<'_> {
             0 => 0,
             _ => self.number_or("head_dim", hidden / heads)?,
         };
-        let tied = self.get("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(false);
         let context = self.number("max_position_embeddings")?;
         Ok(Shape {
             hidden,
@@ -163,7 +171,7 @@ impl Fields<'_> {
             inner: self.number("intermediate_size")?,
             vocabulary: self.number("vocab_size")?,
             context: context.min(crate::model::header::CONTEXT_MAX),
-            tied: tied.into(),
+            tied: self.flag("tie_word_embeddings")?.into(),
         })
     }
 

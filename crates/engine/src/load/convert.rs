@@ -80,6 +80,23 @@ pub enum ConvertError {
 /// Fraction bits of the residual stream that conversion chooses.
 const RESIDUAL_BITS: u8 = 16;
 
+/// Most fraction bits that conversion gives queries and keys: with those of the attention scale, at
+/// most 8, a score's shift is at most 62 also where all of a head's weights are zero.
+const PAIR_BITS_MAX: u8 = 27;
+
+/// What stands behind the number of a layer in a tensor's name.
+const LAYER_TENSORS: [&str; 9] = [
+    "input_layernorm.weight",
+    "self_attn.q_proj.weight",
+    "self_attn.k_proj.weight",
+    "self_attn.v_proj.weight",
+    "self_attn.o_proj.weight",
+    "post_attention_layernorm.weight",
+    "mlp.gate_proj.weight",
+    "mlp.up_proj.weight",
+    "mlp.down_proj.weight",
+];
+
 /// Converts a published model to a model file.
 ///
 /// # Errors
@@ -89,12 +106,11 @@ pub fn convert(source: &Source<'_>, profile: Profile) -> Result<Vec<u8>, Convert
     check_length("tokenizer", source.tokenizer, format::TOKENIZER_BYTES_MAX)?;
     check_length("template", source.template, format::TEMPLATE_BYTES_MAX)?;
     let config = Config::parse(source.config)?;
+    config.shape.check()?;
     let mut header = header(&config, profile)?;
-    // The scales are not known yet; the sizes are checked before a tensor is read.
-    header.layers = vec![unknown_scales(&header.shape); header.shape.layers as usize];
-    header.check()?;
     let file = SafeTensors::deserialize(source.weights)
         .map_err(|error| ConvertError::Weights(error.to_string()))?;
+    quantise::only(&file, |name| is_known(name, config.shape.layers))?;
     let mut sections = Vec::new();
     let weights = Weights { file: &file, shape: config.shape, profile };
     let final_gain = weights.gain("model.norm.weight")?;
@@ -102,7 +118,7 @@ pub fn convert(source: &Source<'_>, profile: Profile) -> Result<Vec<u8>, Convert
     sections.push(matrix_sections(&weights.embedding(&final_gain)?));
     for layer in 0..config.shape.layers {
         let scales = weights.layer(layer, &mut sections)?;
-        header.layers[layer as usize] = scales;
+        header.layers.push(scales);
     }
     sections.push(gain_sections(&final_gain.integers));
     if config.shape.tied == 0 {
@@ -118,10 +134,23 @@ fn check_length(what: &'static str, bytes: &[u8], maximum: usize) -> Result<(), 
     if actual <= maximum { Ok(()) } else { Err(ConvertError::TooLong { what, actual, maximum }) }
 }
 
+/// Whether conversion reads a tensor of this name, or may leave it out: a tied model's second copy
+/// of its head, and rotary frequencies, which follow from the configuration.
+// spec: ENGINE-15.7
+fn is_known(name: &str, layers: u32) -> bool {
+    if ["model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"].contains(&name) {
+        return true;
+    }
+    let part = name.strip_prefix("model.layers.").and_then(|rest| rest.split_once('.'));
+    part.is_some_and(|(layer, part)| {
+        let layer = layer.parse::<u32>().is_ok_and(|n| n < layers && n.to_string() == layer);
+        layer && (LAYER_TENSORS.contains(&part) || part == "self_attn.rotary_emb.inv_freq")
+    })
+}
+
 fn header(config: &Config, profile: Profile) -> Result<Header, ConvertError> {
     let shape = config.shape;
-    let head_size = shape.head_size.clamp(2, header::HEAD_SIZE_MAX);
-    let (attention_multiplier, attention_shift) = header::attention_scale(head_size);
+    let (attention_multiplier, attention_shift) = header::attention_scale(shape.head_size);
     let epsilon = quantise::epsilon(config.epsilon, shape.hidden, RESIDUAL_BITS);
     Ok(Header {
         op_set: OP_SET_1,
@@ -131,30 +160,14 @@ fn header(config: &Config, profile: Profile) -> Result<Header, ConvertError> {
         shape,
         residual_bits: RESIDUAL_BITS,
         epsilon: epsilon.ok_or(ConvertError::Epsilon)?,
-        rope: quantise::frequencies(config.rope_theta, head_size)?,
+        rope: quantise::frequencies(config.rope_theta, shape.head_size)?,
         attention_multiplier,
         attention_shift,
         layers: Vec::new(),
-        final_norm: unknown_norm(),
+        // The scales are not known yet.
+        final_norm: NormScales { gain_bits: 0, value_bits: 0 },
         end_of_text: config.end_of_text.clone(),
     })
-}
-
-fn unknown_norm() -> NormScales {
-    NormScales { gain_bits: 0, value_bits: 0 }
-}
-
-fn unknown_scales(shape: &Shape) -> LayerScales {
-    let zeros = |heads: u32| vec![0; heads.min(header::WIDTH_MAX) as usize];
-    LayerScales {
-        input: unknown_norm(),
-        query_bits: zeros(shape.heads),
-        key_bits: zeros(shape.kv_heads),
-        value_bits: zeros(shape.kv_heads),
-        post: unknown_norm(),
-        gate_bits: INDEX_BITS as u8,
-        up_bits: 0,
-    }
 }
 
 /// Exponents C that keep `C + input - output` within `least..=62`.
@@ -219,10 +232,12 @@ impl Weights<'_> {
         let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
         let input = self.gain(&name("input_layernorm"))?;
         let behind = BehindNorm { weights: self, gain: &input };
-        let heads = |part: &str, width, fit: Fit| behind.heads(&name(part), width, fit);
-        let (query, query_bits) = heads("self_attn.q_proj", shape.query_width(), Fit::Pairs)?;
-        let (key, key_bits) = heads("self_attn.k_proj", shape.kv_width(), Fit::Pairs)?;
-        let (value, value_bits) = heads("self_attn.v_proj", shape.kv_width(), Fit::Values)?;
+        let heads = |part, width, fit, most| behind.heads(&name(part), width, fit, most);
+        let (query_width, kv_width) = (shape.query_width(), shape.kv_width());
+        let pairs = |part, width| heads(part, width, Fit::Pairs, PAIR_BITS_MAX);
+        let (query, query_bits) = pairs("self_attn.q_proj", query_width)?;
+        let (key, key_bits) = pairs("self_attn.k_proj", kv_width)?;
+        let (value, value_bits) = heads("self_attn.v_proj", kv_width, Fit::Values, BITS_MAX)?;
         let coarsest = value_bits.iter().copied().min().unwrap_or(0);
         let value_bits: Vec<u8> =
             value_bits.iter().map(|bits| (*bits).min(coarsest + ALIGN_MAX)).collect();
@@ -292,8 +307,14 @@ impl BehindNorm<'_> {
     }
 
     /// One scale for each head.
-    fn heads(&self, name: &str, rows: u32, fit: Fit) -> Result<(Matrix, Vec<u8>), ConvertError> {
-        self.matrix(name, (rows, self.weights.shape.head_size), fit, BITS_MAX)
+    fn heads(
+        &self,
+        name: &str,
+        rows: u32,
+        fit: Fit,
+        most: u8,
+    ) -> Result<(Matrix, Vec<u8>), ConvertError> {
+        self.matrix(name, (rows, self.weights.shape.head_size), fit, most)
     }
 
     /// One scale for gate or up, at least `least`.

@@ -14,7 +14,7 @@ mod source;
 pub(crate) use frequency::{FrequencyError, epsilon, frequencies};
 pub(crate) use gain::{Gain, gain};
 pub(crate) use row::{RowError, matrix};
-pub(crate) use source::{SourceError, Values, values};
+pub(crate) use source::{SourceError, Values, only, values};
 
 use serde_json::Value;
 

@@ -150,7 +150,12 @@ impl Shape {
         self.kv_heads.saturating_mul(self.head_size)
     }
 
-    fn check(&self) -> Result<(), HeaderError> {
+    /// Checks the sizes.
+    ///
+    /// # Errors
+    /// [`HeaderError`] naming the field.
+    // spec: ENGINE-10.2
+    pub fn check(&self) -> Result<(), HeaderError> {
         within("hidden size", self.hidden, 1, WIDTH_MAX)?;
         within("layer count", self.layers, 1, LAYERS_MAX)?;
         within("head size", self.head_size, 2, HEAD_SIZE_MAX)?;

@@ -14,6 +14,12 @@ pub enum SourceError {
         /// The tensor.
         name: String,
     },
+    /// The file has a tensor that conversion would silently leave out.
+    #[error("tensor {name} has no place in op set 1's Llama")]
+    Unknown {
+        /// The tensor.
+        name: String,
+    },
     /// It has another shape than the configuration says.
     #[error("tensor {name} has shape {actual:?}, config.json says {expected:?}")]
     Shape {
@@ -45,6 +51,16 @@ pub enum SourceError {
 /// A tensor's numbers, row-major.
 #[derive(Debug)]
 pub(crate) struct Values(pub(super) Vec<f64>);
+
+/// Refuses a file with tensors beyond those that `known` accepts, naming the first by name.
+pub(crate) fn only(
+    file: &SafeTensors<'_>,
+    known: impl Fn(&str) -> bool,
+) -> Result<(), SourceError> {
+    let names = file.names();
+    let unknown = names.into_iter().filter(|name| !known(name)).min();
+    unknown.map_or(Ok(()), |name| Err(SourceError::Unknown { name: name.to_owned() }))
+}
 
 /// Reads the tensor `name` of the given shape.
 pub(crate) fn values(

@@ -1,0 +1,140 @@
+//! What came of a trial: the facts that the judge reads. The world writes them as they happen and
+//! draws no conclusion.
+
+use crate::mind::Mind;
+use crate::plan::{AskPlan, Kind};
+use mutirao_market::Millis;
+use mutirao_market::session::client::{Outcome, SessionError};
+use mutirao_wire::bundle::Evidence;
+use mutirao_wire::{Digest, PeerKey, SignedCheckpoint, SignedReceipt, Token};
+
+/// A token that a user saw.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown {
+    /// When.
+    pub at: Millis,
+    /// Its place.
+    pub index: u32,
+    /// The token.
+    pub token: Token,
+    /// Who wrote it, as the client says.
+    pub provider: PeerKey,
+}
+
+/// A provider that a client left.
+#[derive(Debug, Clone)]
+pub struct Left {
+    /// Who.
+    pub provider: PeerKey,
+    /// Why, in the client's words.
+    pub why: String,
+    /// Whether the client says that it lied.
+    pub lied: bool,
+    /// What is to convict it.
+    pub evidence: Option<Box<Evidence>>,
+}
+
+/// How an answer ended.
+#[derive(Debug, Clone)]
+pub enum Ending {
+    /// It is whole.
+    Done(Box<Outcome>),
+    /// There is none.
+    Failed(Box<SessionError>),
+    /// Nobody was fit to be asked.
+    NobodyFits,
+}
+
+/// One answer, from the client's side.
+#[derive(Debug, Clone)]
+pub struct AskRecord {
+    /// What was asked, and what the answer is.
+    pub plan: AskPlan,
+    /// What the user saw, in this order.
+    pub shown: Vec<Shown>,
+    /// Who was left.
+    pub left: Vec<Left>,
+    /// Who was dialled, and whether that one had been caught lying before.
+    pub dialled: Vec<(PeerKey, bool)>,
+    /// Who was sent the prompt.
+    pub told: Vec<PeerKey>,
+    /// Checkpoints that arrived while their sender was being asked: who, and over how many tokens.
+    pub covered: Vec<(PeerKey, u32)>,
+    /// Whether the client ended it before its end.
+    pub cancelled: bool,
+    /// How it ended; once, if all is well.
+    pub endings: Vec<Ending>,
+}
+
+impl AskRecord {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(plan: AskPlan) -> Self {
+        Self {
+            plan,
+            shown: Vec::new(),
+            left: Vec::new(),
+            dialled: Vec::new(),
+            told: Vec::new(),
+            covered: Vec::new(),
+            cancelled: false,
+            endings: Vec::new(),
+        }
+    }
+
+    /// Silences that the user saw as one provider took over from another.
+    #[must_use]
+    pub fn gaps(&self) -> Vec<Millis> {
+        let pairs = self.shown.windows(2).filter(|two| two[0].provider != two[1].provider);
+        pairs.map(|two| two[1].at - two[0].at).collect()
+    }
+}
+
+/// A lie that was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// To whom: the answer's number.
+    pub ask: usize,
+    /// By whom.
+    pub provider: PeerKey,
+    /// About which place of the answer.
+    pub place: u32,
+}
+
+/// What a provider signed.
+#[derive(Debug, Clone, Copy)]
+pub enum Signed {
+    /// On the way.
+    Checkpoint(SignedCheckpoint),
+    /// At the end.
+    Receipt(SignedReceipt),
+}
+
+/// Everything about a trial.
+#[derive(Debug, Clone)]
+pub struct TrialRecord {
+    /// The seed that gives this trial again.
+    pub seed: u64,
+    /// What it was about.
+    pub kind: Kind,
+    /// The model of all jobs.
+    pub mind: Mind,
+    /// The answers.
+    pub asks: Vec<AskRecord>,
+    /// The lies.
+    pub lies: Vec<Told>,
+    /// What was signed, by whom and for which answer.
+    pub signed: Vec<(usize, PeerKey, Signed)>,
+    /// How many misfortunes struck.
+    pub struck: usize,
+    /// How often a provider refused.
+    pub refusals: usize,
+    /// Places of living providers that are still taken.
+    pub places_taken: u32,
+    /// Whether the world came to rest by itself.
+    pub rested: bool,
+    /// How many events there were.
+    pub events: u64,
+    /// The digest of all events, in order.
+    pub hash: Digest,
+}

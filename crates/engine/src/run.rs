@@ -7,7 +7,7 @@ mod generation;
 mod replay;
 
 pub use generation::{Expected, Generation, Prefill, Step};
-pub use replay::{Replay, replay};
+pub use replay::{Checker, Replay, replay};
 
 use crate::model::Model;
 use mutirao_wire::{Finish, Job, ModelId, OpSet, Token};

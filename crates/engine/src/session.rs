@@ -158,6 +158,7 @@ impl Session {
     }
 
     /// Everything that could go wrong but a trap, before any work is done.
+    // spec: ENGINE-12.3
     fn check(&self, tokens: &[Token]) -> Result<(), EngineError> {
         if self.poisoned {
             return Err(EngineError::Poisoned);

@@ -8,6 +8,8 @@ mod chunks;
 mod conversion;
 #[path = "it/files.rs"]
 mod files;
+#[path = "it/pieces.rs"]
+mod pieces;
 #[path = "it/pools.rs"]
 mod pools;
 #[path = "it/roads.rs"]

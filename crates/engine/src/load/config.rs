@@ -48,6 +48,7 @@ pub(crate) struct Config {
 }
 
 impl Config {
+    // spec: ENGINE-15.8
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
         if bytes.len() > CONFIG_BYTES_MAX {
             return Err(ConfigError::NotJson(format!("{} bytes are too many", bytes.len())));

@@ -181,3 +181,61 @@ impl Behind {
         self.reaches.chunks(size).zip(bits).all(|(rows, bits)| fit.holds(rows, *bits))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::l2;
+
+    #[test]
+    fn no_vector_reaches_beyond_its_largest_exponent() {
+        // spec: ENGINE-4.2
+        for (bits, length) in [(16, 1), (16, 64), (16, 1 << 14), (44, 1), (44, 9), (44, 1 << 17)] {
+            let most = exponent_max(bits, length);
+            let mut out = vec![0; length];
+            let found = l2::shorten(&vec![1i64 << bits; length], &mut out);
+            assert!(found <= most && most <= found + 1, "{found} of {most} for {length}");
+            let found = l2::shorten(&vec![-(1i64 << bits); length], &mut out);
+            assert!(found <= most, "{found} of {most} for {length}");
+        }
+        // After a norm: all the length in one channel, or spread over all of them.
+        let mut one = vec![0i32; 1 << 14];
+        one[5] = (1 << 23) - 1;
+        let mut out = vec![0; 1 << 14];
+        assert_eq!(l2::shorten(&one, &mut out), NORM_EXPONENT_MAX);
+        assert!(l2::shorten(&vec![(1i32 << 16) - 1; 1 << 14], &mut out) <= NORM_EXPONENT_MAX);
+    }
+
+    #[test]
+    fn no_input_drives_a_row_beyond_its_reach() {
+        // spec: ENGINE-7.7
+        // The input that a row likes best: parallel to it, and as long as a norm leaves anything.
+        let gain: Vec<i16> = (0..48).map(|j| 9000 + 300 * j).collect();
+        let scales = finest_norm(&gain, 14, 22).expect("ordinary gains");
+        let matrix = crate::model::matrix::Matrix {
+            profile: crate::Profile::W8,
+            rows: 1,
+            columns: 48,
+            q: (0..48).map(|j: i32| (j * 37 % 255 - 127) as i8).collect(),
+            m: vec![15],
+            multiplier: vec![50_000],
+            exponent: vec![28],
+        };
+        let ideal: Vec<f64> =
+            matrix.row(0).zip(&gain).map(|(w, g)| f64::from(w) * f64::from(*g)).collect();
+        let length = ideal.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let x: Vec<i32> = ideal.iter().map(|x| (x / length * 1e8) as i32).collect();
+        let mut wide = vec![0i32; 48];
+        crate::op::rmsnorm::normalise(&x, &gain, scales, 0, &mut wide);
+        let mut short = vec![0i16; 48];
+        let t = l2::shorten(&wide, &mut short);
+        let acc = crate::op::linear::accumulate(matrix.row(0), &short);
+        for bits in 0..=10 {
+            let reach = RowReach::of(&matrix, 0, &gain, scales).with_bits(bits).expect("fits");
+            let shift = 28 + u32::from(scales.value_bits) - u32::from(bits) - t;
+            let y = crate::op::linear::scale(acc as i32, 50_000, shift).unsigned_abs();
+            assert!(y << 16 <= reach, "{y} is beyond {reach}");
+            assert!(reach < (y + 2) << 17, "{reach} is far beyond {y}");
+        }
+    }
+}

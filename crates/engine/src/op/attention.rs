@@ -87,6 +87,7 @@ pub fn attend(
 mod tests {
     use super::*;
     use crate::table::Tables;
+    use proptest::prelude::*;
 
     const SCALE: HeadScale = HeadScale { multiplier: 40000, shift: 24, align: 0 };
 
@@ -105,6 +106,48 @@ mod tests {
             let (inverse, shift) = inverse(1 << bits, 0);
             assert_eq!((inverse, shift), (1 << 16, bits + 12));
             assert!(inverse_is_floor((1 << bits) - 1) && inverse_is_floor((1 << bits) + 1));
+        }
+    }
+
+    /// The equations of the module doc, one by one in 128 bits.
+    fn slow(query: &[i16], keys: &[i16], values: &[i16], scale: HeadScale) -> Vec<i128> {
+        let half_up = |x: i128, s: u32| (2 * x + (1 << s)).div_euclid(2 << s);
+        let size = query.len();
+        let wide = |x: &i16| i128::from(*x);
+        let dot = |key: &[i16]| query.iter().zip(key).map(|(q, k)| wide(q) * wide(k)).sum::<i128>();
+        let z: Vec<i128> = keys
+            .chunks(size)
+            .map(|key| half_up(dot(key) * i128::from(scale.multiplier), scale.shift))
+            .collect();
+        let most = z.iter().max().expect("a position");
+        let exponential = &Tables::get().exponential;
+        let power = |z: &i128| i128::from(exponential[(most - z).min(65535) as usize]);
+        let p: Vec<i128> = z.iter().map(power).collect();
+        let total: i128 = p.iter().sum();
+        let e = (0..).find(|e| total < 1 << e).expect("some length");
+        let r = (1i128 << (e + 15)) / total;
+        let sum = |j| p.iter().zip(values.chunks(size)).map(|(p, v)| p * wide(&v[j])).sum::<i128>();
+        (0..size).map(|j| half_up(sum(j) * r, e + 11 + scale.align)).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_equations(
+            (size, query, keys, values) in (1usize..9, 1usize..40).prop_flat_map(|(size, count)| (
+                Just(size),
+                prop::collection::vec(any::<i16>(), size),
+                prop::collection::vec(any::<i16>(), size * count),
+                prop::collection::vec(-4095i16..=4095, size * count),
+            )),
+            multiplier in 32768u16.., shift in 8u32..=40, align in 0u32..=16
+        ) {
+            // spec: ENGINE-7.3, ENGINE-7.4, ENGINE-7.5, ENGINE-7.6
+            let scale = HeadScale { multiplier, shift, align };
+            let mut out = vec![0; size];
+            attend(&query, &keys, &values, scale, &Tables::get().exponential, &mut out);
+            let expected = slow(&query, &keys, &values, scale);
+            prop_assert!(expected.iter().all(|o| o.abs() <= 1 << 16));
+            prop_assert!(out.iter().map(|o| i128::from(*o)).eq(expected));
         }
     }
 

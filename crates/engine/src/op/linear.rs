@@ -28,6 +28,30 @@ pub fn scale(acc: i32, multiplier: u16, shift: u32) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn scaling_agrees_with_wide_integers(
+            acc in any::<i32>(), multiplier in any::<u16>(), shift in 0u32..=62
+        ) {
+            // spec: ENGINE-3.6
+            let (twice, step) = (2 * i128::from(acc) * i128::from(multiplier), 1i128 << shift);
+            let expected = (twice + step).div_euclid(2 * step);
+            prop_assert_eq!(i128::from(scale(acc, multiplier, shift)), expected);
+        }
+
+        #[test]
+        fn accumulating_agrees_with_wide_integers(
+            pairs in prop::collection::vec((-1905i32..=1905, any::<i16>()), 0..90)
+        ) {
+            // spec: ENGINE-3.5
+            let (weights, x): (Vec<i32>, Vec<i16>) = pairs.into_iter().unzip();
+            let wide = |(w, x): (&i32, &i16)| i128::from(*w) * i128::from(*x);
+            let expected: i128 = weights.iter().zip(&x).map(wide).sum();
+            prop_assert_eq!(i128::from(accumulate(weights.iter().copied(), &x)), expected);
+        }
+    }
 
     #[test]
     fn a_row_and_an_input_at_their_bounds_stay_within_32_bits() {

@@ -18,6 +18,19 @@ pub fn logit(acc: i32, multiplier: u16, shift: u32) -> Result<i32, Trap> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_logit_is_the_wide_quotient_or_a_trap(
+            acc in any::<i32>(), multiplier in 32768u16.., shift in 0u32..=62
+        ) {
+            // spec: ENGINE-9.1
+            let (twice, step) = (2 * i128::from(acc) * i128::from(multiplier), 1i128 << shift);
+            let expected = i32::try_from((twice + step).div_euclid(2 * step)).map_err(|_| Trap);
+            prop_assert_eq!(logit(acc, multiplier, shift), expected);
+        }
+    }
 
     #[test]
     fn a_logit_beyond_32_bits_traps() {

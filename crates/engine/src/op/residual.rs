@@ -27,6 +27,22 @@ pub fn add(x: i32, y: i32) -> Result<i32, Trap> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn rows_and_sums_agree_with_wide_integers(
+            weight in -1905i32..=1905, multiplier in 32768u16.., shift in 0u32..=62,
+            x in any::<i32>(), y in any::<i32>()
+        ) {
+            // spec: ENGINE-5.1, ENGINE-5.2
+            let (twice, step) = (2 * i128::from(weight) * i128::from(multiplier), 1i128 << shift);
+            let expected = (twice + step).div_euclid(2 * step);
+            prop_assert_eq!(i128::from(embed(weight, multiplier, shift)), expected);
+            let sum = i32::try_from(i128::from(x) + i128::from(y)).map_err(|_| Trap);
+            prop_assert_eq!(add(x, y), sum);
+        }
+    }
 
     #[test]
     fn a_sum_outside_32_bits_traps() {

@@ -68,6 +68,30 @@ mod tests {
 
     proptest! {
         #[test]
+        fn agrees_with_wide_integers(
+            a in -40000i32..40000, b in -40000i32..40000, position in any::<u64>(),
+            frequency in any::<u64>()
+        ) {
+            // spec: ENGINE-7.1, ENGINE-7.2
+            let cosine = &Tables::get().cosine;
+            let turns = (u128::from(position) * u128::from(frequency)) % (1 << 64);
+            let index = ((turns + (1 << 47)) >> 48) % 65536;
+            let entry = |index: u128| i128::from(cosine[(index % 65536) as usize]);
+            let (cos, sin) = (entry(index), entry(index + 65536 - 16384));
+            let half_up = |x: i128| (2 * x + (1 << 14)).div_euclid(1 << 15);
+            let short = |x: i128| i16::try_from(x).map_err(|_| Trap);
+            let (wide_a, wide_b) = (i128::from(a), i128::from(b));
+            let first = short(half_up(wide_a * cos - wide_b * sin));
+            let second = short(half_up(wide_b * cos + wide_a * sin));
+            let expected = short(wide_a)
+                .and(short(wide_b))
+                .and(first)
+                .and_then(|first| Ok((first, second?)));
+            let turned = rotate(a, b, angle(position, frequency, cosine));
+            prop_assert_eq!(turned, expected);
+        }
+
+        #[test]
         fn a_turn_keeps_the_length_of_a_pair(
             a in -23000i32..23000, b in -23000i32..23000, position in 0u64..(1 << 17),
             frequency in any::<u64>()

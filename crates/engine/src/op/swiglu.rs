@@ -44,6 +44,20 @@ mod tests {
 
     proptest! {
         #[test]
+        fn agrees_with_wide_integers(
+            g in -4_194_303i32..4_194_304, u in -4_194_303i32..4_194_304, bits in 11u32..=20
+        ) {
+            // spec: ENGINE-8.1, ENGINE-8.2
+            let sigmoid = &Tables::get().sigmoid;
+            let half_up = |x: i128, step: i128| (2 * x + step).div_euclid(2 * step);
+            let index = half_up(g.into(), 1 << (bits - 11)).clamp(-32768, 32767);
+            let opened = i128::from(g) * i128::from(sigmoid[(index + 32768) as usize]);
+            let expected = half_up(opened, 1 << 16) * i128::from(u);
+            prop_assert!(expected.abs() < 1 << 45);
+            prop_assert_eq!(i128::from(gate(g, u, bits, sigmoid)), expected);
+        }
+
+        #[test]
         fn is_close_to_the_real_function(
             g in -4_194_303i32..4_194_304, u in -4_194_303i32..4_194_304
         ) {

@@ -156,6 +156,29 @@ impl Generation {
         self.next
     }
 
+    /// Hands over more tokens, to be checked like a prefix: they follow all that was handed over or
+    /// generated before.
+    // spec: ENGINE-14.3
+    pub fn hand_over(&mut self, more: &[Token]) {
+        if self.diverged.is_some() || more.is_empty() {
+            return;
+        }
+        if self.prefix.len() < self.answer.len() {
+            self.prefix.clone_from(&self.answer);
+        }
+        self.prefix.extend_from_slice(more);
+        // What follows the tokens before is known already and need not be computed again.
+        let Some(expected) = self.next.take() else { return };
+        let index = self.answer.len();
+        match (expected, self.prefix.get(index)) {
+            (Expected::Token(token), Some(given)) if token == *given => self.accept(token),
+            _ => self.diverged = Some((index, expected)),
+        }
+        if let Some(finish) = self.next.filter(|_| self.answer.len() < self.prefix.len()) {
+            self.diverged = Some((self.answer.len(), finish));
+        }
+    }
+
     /// Appends a token that is what the model gives, and sees whether the answer ends with it.
     fn accept(&mut self, token: Token) {
         self.answer.push(token);

@@ -1,7 +1,7 @@
 //! Replaying an answer: one pass over prompt and answer says whether it is the model's own.
 
+use super::JobError;
 use super::generation::{Expected, Generation, Prefill};
-use super::{JobError, ending};
 use crate::model::Model;
 use crate::pool::Pool;
 use mutirao_wire::{Finish, Job, Token};
@@ -29,6 +29,55 @@ pub enum Replay {
 /// Tokens of one slice. Slices change no bit; they bound the memory of a pass.
 const SLICE: usize = 512;
 
+/// Checks an answer piece by piece, each token once, however many pieces there are.
+#[derive(Debug)]
+pub struct Checker {
+    generation: Generation,
+}
+
+impl Checker {
+    /// Nothing of the answer is checked yet.
+    ///
+    /// # Errors
+    /// [`JobError`] when the job does not fit the model.
+    pub fn new(model: Arc<Model>, job: Job) -> Result<Self, JobError> {
+        Ok(Self { generation: Generation::start(model, job)? })
+    }
+
+    /// The tokens that were found to be the model's.
+    #[must_use]
+    pub fn checked(&self) -> &[Token] {
+        self.generation.answer()
+    }
+
+    /// Checks the next tokens. After a divergence every further piece diverges at the same place.
+    pub fn check(&mut self, more: &[Token], pool: &dyn Pool) -> Replay {
+        self.generation.hand_over(more);
+        loop {
+            match self.generation.prefill(SLICE, pool) {
+                Ok(Prefill::Working { .. }) => {}
+                Ok(Prefill::Ready) => return Replay::Exact,
+                Ok(Prefill::PrefixDiverges { index, expected }) => {
+                    return diverges(index, expected);
+                }
+                // Only a wrong token of the answer can be refused, and it diverges before it is
+                // fed.
+                Err(_) => return Replay::WrongFinish { expected: None },
+            }
+        }
+    }
+
+    /// Compares the ending, once all tokens are found to be the model's.
+    #[must_use]
+    pub fn ends(&self, finish: Finish) -> Replay {
+        let actual = match self.generation.expected() {
+            Some(Expected::Finish(finish)) => Some(finish),
+            _ => None,
+        };
+        compare(self.checked(), finish, actual)
+    }
+}
+
 /// Replays an answer and its ending.
 ///
 /// A cancelled or abandoned answer is exact when its tokens are: that it stopped there was the
@@ -44,23 +93,11 @@ pub fn replay(
     finish: Finish,
     pool: &dyn Pool,
 ) -> Result<Replay, JobError> {
-    let mut generation = Generation::with_prefix(model.clone(), job.clone(), answer.to_vec())?;
-    loop {
-        match generation.prefill(SLICE, pool) {
-            Ok(Prefill::Working { .. }) => {}
-            Ok(Prefill::Ready) => break,
-            Ok(Prefill::PrefixDiverges { index, expected }) => {
-                return Ok(diverges(index, expected));
-            }
-            // Only a wrong token of the answer can be refused, and it diverges before it is fed.
-            Err(_) => return Ok(Replay::WrongFinish { expected: None }),
-        }
-    }
-    let actual = match generation.expected() {
-        Some(Expected::Finish(finish)) => Some(finish),
-        _ => ending(model, job, answer),
-    };
-    Ok(compare(answer, finish, actual))
+    let mut checker = Checker::new(model.clone(), job.clone())?;
+    Ok(match checker.check(answer, pool) {
+        Replay::Exact => checker.ends(finish),
+        other => other,
+    })
 }
 
 fn diverges(index: usize, expected: Expected) -> Replay {

@@ -1,13 +1,15 @@
 //! Every road to an answer gives the same bits: chunks, threads, kernels, and the slow reading.
 
+use crate::answers::{job, run};
 use crate::pools::Threads;
 use crate::slow::Slow;
 use mutirao_engine::kernel::Kernels;
+use mutirao_engine::load::format;
 use mutirao_engine::model::header::Profile;
 use mutirao_engine::pool::{Pool, Serial};
 use mutirao_engine::testing::*;
-use mutirao_engine::{EngineError, Model, Session, Shape};
-use mutirao_wire::Token;
+use mutirao_engine::{EngineError, Generation, Model, Session, Shape};
+use mutirao_wire::{Finish, Token};
 use std::sync::Arc;
 
 fn model(file: &[u8]) -> Arc<Model> {
@@ -159,4 +161,40 @@ fn the_last_position_of_the_longest_context_turns_like_any_other() {
     for _ in 0..4 {
         session.feed(&chunk, &Serial).expect("fits");
     }
+}
+
+/// A model of which no position traps in its layers, and every position in its logits.
+fn loud_model() -> Arc<Model> {
+    let mut recipe = Recipe::new(12, Shape { tied: 0, ..small_shape() });
+    recipe.end_of_text = Vec::new();
+    let file = recipe.build();
+    let parsed = format::File::parse(&file).expect("a model file");
+    let owned = |tensor: &format::Tensor<'_>| tensor.sections.iter().map(|s| s.to_vec()).collect();
+    let mut sections: Vec<Vec<Vec<u8>>> = parsed.tensors.iter().map(owned).collect();
+    // The coarsest scale that a head may have.
+    let least = 9 + 12 - parsed.header.final_norm.value_bits;
+    sections.last_mut().expect("a head")[3].fill(least);
+    model(&format::write(&parsed.header, b"", b"", &sections))
+}
+
+#[test]
+fn logits_trap_only_where_they_are_wanted() {
+    // spec: ENGINE-9.1, ENGINE-9.3, ENGINE-12.2
+    let model = loud_model();
+    let sequence = tokens(6, 30, &small_shape());
+    let mut session = Session::new(model.clone());
+    let unheard = session.feed_from(&sequence, 30, &Serial, &mut |_, _| panic!("none is wanted"));
+    assert_eq!((unheard, session.position()), (Ok(()), 30));
+    for (first, chunk) in [(0, 30), (7, 30), (29, 30), (29, 4)] {
+        let mut session = Session::new(model.clone());
+        let mut walk = sequence.chunks(chunk).enumerate().map(|(index, tokens)| {
+            let first = usize::saturating_sub(first, index * chunk);
+            session.feed_from(tokens, first, &Serial, &mut |_, _| panic!("all of them trap"))
+        });
+        let ended = walk.find(Result::is_err);
+        assert_eq!(ended, Some(Err(EngineError::Trap { position: first })));
+    }
+    let job = job(&model, &sequence, 5);
+    let generation = Generation::start(model, job).expect("fits");
+    assert_eq!(run(generation, &Serial), (Vec::new(), Finish::Trap));
 }

@@ -108,7 +108,7 @@ impl Source<'_> {
     fn stretches(&self) -> &'static [f64] {
         match self.profile {
             Profile::W8 => &[1.0],
-            Profile::W4 => &[1.0, 0.9375, 0.875, 0.8125],
+            Profile::W4 => &[1.0, 0.9375, 0.875],
         }
     }
 

@@ -19,6 +19,7 @@ use mutirao_wire::Token;
 pub(crate) type Visit<'a> = &'a mut dyn FnMut(usize, &[i32]);
 
 /// A chunk on its way.
+// spec: ENGINE-1.3
 pub(crate) struct Pass<'a> {
     network: &'a Llama,
     kernels: Kernels,

@@ -48,7 +48,7 @@ pub struct Counter {
 
 impl Counter {
     /// What is offered from now on.
-    fn desk(&self) -> Desk {
+    pub(crate) fn desk(&self) -> Desk {
         let now = self.clock.now();
         let offer = Offer {
             provider: self.keys.peer.peer_key(),

@@ -6,8 +6,8 @@ use crate::assemble::Node;
 use crate::carry::{Carried, Heard};
 use crate::clock::Clock;
 use crate::models::Opened;
-use crate::replay::EngineReplayer;
-use mutirao_market::audit::{Replay, Replayer};
+use mutirao_engine::Replay;
+use mutirao_engine::run::Checker;
 use mutirao_market::session::client::{
     Action, Attempt, Client, Event, Outcome, Policy, SessionError,
 };
@@ -27,6 +27,8 @@ const EVENTS_WAITING: usize = 256;
 enum Arrived {
     Linked(Attempt, Carried),
     Event(Event),
+    /// A replay is done; what was found right need not be checked again.
+    Replayed(Option<Box<Checker>>, Event),
 }
 
 pub(super) struct Conduct<'a> {
@@ -44,6 +46,7 @@ pub(super) struct Conduct<'a> {
     report: mpsc::Sender<Arrived>,
     local: Vec<Event>,
     evidence: Option<PathBuf>,
+    checker: Option<Box<Checker>>,
 }
 
 impl<'a> Conduct<'a> {
@@ -70,6 +73,7 @@ impl<'a> Conduct<'a> {
             report,
             local: vec![Event::Start],
             evidence: None,
+            checker: None,
         }
     }
 
@@ -102,6 +106,10 @@ impl<'a> Conduct<'a> {
             match tokio::time::timeout(patience, self.inbox.recv()).await {
                 Err(_) | Ok(None) => return Event::Tick,
                 Ok(Some(Arrived::Event(event))) => return event,
+                Ok(Some(Arrived::Replayed(checker, event))) => {
+                    self.checker = checker;
+                    return event;
+                }
                 Ok(Some(Arrived::Linked(attempt, carried))) => {
                     self.links.insert(attempt, carried);
                     return Event::Connected(attempt);
@@ -127,7 +135,7 @@ impl<'a> Conduct<'a> {
             Action::GaveUp { provider, why, lied, evidence } => {
                 self.gave_up(provider, why, lied, evidence.as_deref())?;
             }
-            Action::Replay { tokens, finish } => self.replay(job.clone(), tokens, finish),
+            Action::Replay { tokens, finish } => self.replay(job, tokens, finish)?,
             Action::Done(_) | Action::Failed(_) => {}
         }
         Ok(())
@@ -191,20 +199,37 @@ impl<'a> Conduct<'a> {
         Ok(())
     }
 
-    fn replay(&self, job: Job, tokens: Vec<Token>, finish: Option<Finish>) {
-        let report = self.report.clone();
-        let (model, threads) = (self.opened.model.clone(), self.node.threads());
+    /// Checks what was not checked yet, on a thread of its own.
+    fn replay(
+        &mut self,
+        job: &Job,
+        tokens: Vec<Token>,
+        finish: Option<Finish>,
+    ) -> Result<(), AskError> {
+        let begun = self.checker.take().filter(|begun| tokens.starts_with(begun.checked()));
+        let mut checker = match begun {
+            Some(begun) => begun,
+            None => Box::new(Checker::new(self.opened.model.clone(), job.clone())?),
+        };
+        let (report, threads) = (self.report.clone(), self.node.threads());
         tokio::task::spawn_blocking(move || {
             let upto = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
-            let ran = EngineReplayer { model, threads }.replay(&job, &tokens, finish);
-            let diverges = match ran {
-                Ok(Replay::Exact) => None,
-                Ok(Replay::DivergesAt(index)) => Some(index),
-                // A job that this very model took cannot fail here; if it did, nothing is proven.
-                Ok(Replay::WrongFinish) | Err(_) => Some(upto),
+            let rest = tokens.get(checker.checked().len()..).unwrap_or_default();
+            let ran = match (checker.check(rest, &*threads), finish) {
+                (Replay::Exact, Some(finish)) => checker.ends(finish),
+                (ran, _) => ran,
             };
-            let _ = report.blocking_send(Arrived::Event(Event::Replayed { upto, diverges }));
+            let diverges = match ran {
+                Replay::Exact => None,
+                Replay::Diverges { index, .. } => Some(index),
+                Replay::WrongFinish { .. } => Some(upto),
+            };
+            // A checker that met a lie goes with the lie: it would say the same of honest tokens.
+            let honest = diverges.is_none().then_some(checker);
+            let event = Event::Replayed { upto, diverges };
+            let _ = report.blocking_send(Arrived::Replayed(honest, event));
         });
+        Ok(())
     }
 
     fn done(&mut self, outcome: Outcome) -> (Outcome, String) {

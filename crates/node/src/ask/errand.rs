@@ -32,6 +32,9 @@ pub enum AskError {
     /// The model cannot be opened.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The job does not fit the model.
+    #[error(transparent)]
+    Job(#[from] mutirao_engine::JobError),
     /// The messages cannot be rendered.
     #[error(transparent)]
     Text(#[from] TextError),

@@ -2,6 +2,7 @@
 
 mod bits;
 mod faults;
+mod liar;
 
 use super::*;
 use crate::config::{Config, Home, Mode, Settings};

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let printer = Printer { json: arguments.json };
     start_logs();
-    match dispatch(arguments, printer) {
+    match dispatch(&arguments, printer) {
         Ok(code) => code,
         Err(error) => fail(&error, printer),
     }
@@ -31,20 +31,20 @@ fn start_logs() {
         .init();
 }
 
-fn dispatch(arguments: Arguments, printer: Printer) -> anyhow::Result<ExitCode> {
-    let node = |arguments: &Arguments| open(arguments);
+fn dispatch(arguments: &Arguments, printer: Printer) -> anyhow::Result<ExitCode> {
+    let node = || open(arguments);
     match &arguments.command {
         None => cmd::welcome::run(printer),
-        Some(Command::Run(run)) => cmd::run::run(&node(&arguments)?, run, printer),
-        Some(Command::Demo(demo)) => cmd::demo::run(&node(&arguments)?, demo, printer),
-        Some(Command::Provide(provide)) => cmd::provide::run(&node(&arguments)?, provide, printer),
-        Some(Command::Join { ticket }) => cmd::join::run(&node(&arguments)?, ticket, printer),
-        Some(Command::Verify { file }) => cmd::verify::run(&node(&arguments)?, file, printer),
-        Some(Command::Ls) => cmd::models::ls(&node(&arguments)?, printer),
-        Some(Command::Show { model }) => cmd::models::show(&node(&arguments)?, model, printer),
-        Some(Command::Status) => cmd::status::status(&node(&arguments)?, printer),
-        Some(Command::Doctor) => cmd::status::doctor(&node(&arguments)?, printer),
-        Some(Command::Learn { command }) => learn(&node(&arguments)?, command, printer),
+        Some(Command::Run(run)) => cmd::run::run(&node()?, run, printer),
+        Some(Command::Demo(demo)) => cmd::demo::run(&node()?, demo, printer),
+        Some(Command::Provide(provide)) => cmd::provide::run(&node()?, provide, printer),
+        Some(Command::Join { ticket }) => cmd::join::run(&node()?, ticket, printer),
+        Some(Command::Verify { file }) => cmd::verify::run(&node()?, file, printer),
+        Some(Command::Ls) => cmd::models::ls(&node()?, printer),
+        Some(Command::Show { model }) => cmd::models::show(&node()?, model, printer),
+        Some(Command::Status) => cmd::status::status(&node()?, printer),
+        Some(Command::Doctor) => cmd::status::doctor(&node()?, printer),
+        Some(Command::Learn { command }) => learn(&node()?, command, printer),
     }
 }
 

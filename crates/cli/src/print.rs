@@ -1,5 +1,4 @@
 //! The only place that prints. Text for people, or one JSON object a line with `--json`.
-#![expect(clippy::print_stdout, reason = "this is the room that prints")]
 
 use serde_json::Value;
 use std::io::Write;

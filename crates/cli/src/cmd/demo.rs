@@ -70,7 +70,7 @@ async fn scenes(config: &Config, demo: &DemoArguments, printer: Printer) -> anyh
 
     printer.say("\n4. Its receipt, checked by replay.");
     let verdict = client.verify(far.receipt_json.as_bytes())?;
-    verify::show(&verdict, Printer { json: false, ..printer });
+    verify::show(&verdict, Printer { json: false });
     ensure!(verdict.holds(), "the receipt was refused");
 
     printer.say("\n5. One token of the answer is forged.");

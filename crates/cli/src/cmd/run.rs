@@ -51,7 +51,7 @@ async fn once(
     messages.push(message("user", prompt));
     match ask(node, run, model, messages, printer).await {
         Ok(_) => Ok(ExitCode::SUCCESS),
-        Err(error) => diverged(&error, printer).map_or(Err(error), Ok),
+        Err(error) => diverged(&error, printer).ok_or(error),
     }
 }
 

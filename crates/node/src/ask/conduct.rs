@@ -102,18 +102,16 @@ impl<'a> Conduct<'a> {
             return event;
         }
         let patience = client.timer().map_or(std::time::Duration::MAX, |at| self.clock.until(at));
-        loop {
-            match tokio::time::timeout(patience, self.inbox.recv()).await {
-                Err(_) | Ok(None) => return Event::Tick,
-                Ok(Some(Arrived::Event(event))) => return event,
-                Ok(Some(Arrived::Replayed(checker, event))) => {
-                    self.checker = checker;
-                    return event;
-                }
-                Ok(Some(Arrived::Linked(attempt, carried))) => {
-                    self.links.insert(attempt, carried);
-                    return Event::Connected(attempt);
-                }
+        match tokio::time::timeout(patience, self.inbox.recv()).await {
+            Err(_) | Ok(None) => Event::Tick,
+            Ok(Some(Arrived::Event(event))) => event,
+            Ok(Some(Arrived::Replayed(checker, event))) => {
+                self.checker = checker;
+                event
+            }
+            Ok(Some(Arrived::Linked(attempt, carried))) => {
+                self.links.insert(attempt, carried);
+                Event::Connected(attempt)
             }
         }
     }

@@ -42,9 +42,11 @@ fn ask(node: &Node, content: &str, max_tokens: u32) -> Answered {
     runtime.block_on(node.ask(&question, &mut |_| {})).expect("an answer")
 }
 
+type Change<'a> = &'a dyn Fn(&mut ReceiptBundle);
+
 impl Desk {
     /// What is said of the honest receipt after `change`, signed by nobody: the refusal.
-    fn outsider(&self, change: &dyn Fn(&mut ReceiptBundle)) -> String {
+    fn outsider(&self, change: Change<'_>) -> String {
         let mut forged = self.honest.clone();
         change(&mut forged);
         assert_ne!(forged, self.honest, "nothing was tampered with");
@@ -54,7 +56,7 @@ impl Desk {
     }
 
     /// The same after the provider made all commitments fit again and signed.
-    fn provider(&self, change: &dyn Fn(&mut ReceiptBundle)) -> super::Verdict {
+    fn provider(&self, change: Change<'_>) -> super::Verdict {
         let mut forged = self.honest.clone();
         change(&mut forged);
         let opening = &forged.opening;
@@ -119,7 +121,7 @@ fn another_prompt_under_the_same_answer_is_refused() {
 #[test]
 fn other_sampling_other_salt_and_another_length_are_not_the_signed_job() {
     let desk = desk();
-    let changes: [&dyn Fn(&mut ReceiptBundle); 4] = [
+    let changes: [Change<'_>; 4] = [
         &|bundle| bundle.opening.job.sampling.temperature_milli = 700,
         &|bundle| bundle.opening.job.nonce[0] ^= 1,
         &|bundle| bundle.opening.job.max_tokens += 1,
@@ -164,7 +166,7 @@ fn a_cut_answer_is_refused_by_its_finish_whoever_signs_it() {
 #[test]
 fn every_field_of_the_receipt_is_under_the_signature() {
     let desk = desk();
-    let changes: [&dyn Fn(&mut ReceiptBundle); 12] = [
+    let changes: [Change<'_>; 12] = [
         &|bundle| bundle.receipt.receipt.job.0.0[0] ^= 1,
         &|bundle| bundle.receipt.receipt.order = OrderCommitment(Digest([7; 32])),
         &|bundle| bundle.receipt.receipt.answer.0.0[0] ^= 1,
@@ -191,7 +193,7 @@ fn every_field_of_the_receipt_is_under_the_signature() {
 #[test]
 fn a_provider_that_signs_wrong_counts_model_or_finish_is_refused() {
     let desk = desk();
-    let changes: [(&dyn Fn(&mut ReceiptBundle), &str); 6] = [
+    let changes: [(Change<'_>, &str); 6] = [
         (&|bundle| bundle.receipt.receipt.model = ModelId(Digest([7; 32])), "the model"),
         (&|bundle| bundle.receipt.receipt.op_set = OpSet(2), "the op set"),
         (&|bundle| bundle.receipt.receipt.prompt_tokens += 1, "prompt tokens"),
@@ -209,7 +211,7 @@ fn a_provider_that_signs_wrong_counts_model_or_finish_is_refused() {
 #[test]
 fn what_is_only_attested_passes_under_the_signature_and_is_said_to_be_attested() {
     let desk = desk();
-    let changes: [&dyn Fn(&mut ReceiptBundle); 5] = [
+    let changes: [Change<'_>; 5] = [
         &|bundle| bundle.receipt.receipt.order = OrderCommitment(Digest([7; 32])),
         &|bundle| bundle.receipt.receipt.served.start = 1,
         &|bundle| bundle.receipt.receipt.price = Amount(1),
@@ -244,7 +246,7 @@ fn a_certificate_of_somebody_else_certifies_nothing() {
 #[test]
 fn text_that_the_tokens_do_not_say_is_refused_with_a_verdict_of_its_own() {
     let desk = desk();
-    let changes: [&dyn Fn(&mut ReceiptBundle); 2] = [
+    let changes: [Change<'_>; 2] = [
         &|bundle| {
             let text = bundle.opening.text.as_mut().expect("text");
             text.messages[0].content.push('!');

@@ -35,6 +35,26 @@ impl Printer {
     /// Standard output that is gone (`mutirao … | head`) is no error of ours.
     fn write(self, text: &str, end: &str) {
         let mut out = std::io::stdout().lock();
-        let _ = write!(out, "{text}{end}").and_then(|()| out.flush());
+        let _ = write!(out, "{}{end}", harmless(text)).and_then(|()| out.flush());
+    }
+}
+
+/// An answer and a peer's words are other people's: what would command a terminal is shown as a
+/// mark.
+fn harmless(text: &str) -> String {
+    let commands = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+    text.chars().map(|letter| if commands(letter) { '\u{fffd}' } else { letter }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_would_command_a_terminal_are_shown_as_marks() {
+        assert_eq!(
+            harmless("a\u{1b}[2Jb\r\u{9b}c\n\td é"),
+            "a\u{fffd}[2Jb\u{fffd}\u{fffd}c\n\td é"
+        );
     }
 }

@@ -1,2 +1,19 @@
-//! Writes the golden vectors of the engine; see `docs/spec/engine.md`, section 16.
-fn main() {}
+//! Writes the golden vectors of the engine into `vectors/engine`; `docs/spec/engine.md` describes
+//! them. What they hold may only change with the op set: read the difference before committing it.
+//!
+//! `cargo run --release -p mutirao-engine --example make_vectors`
+#![allow(clippy::print_stdout)]
+
+#[path = "../tests/it/golden.rs"]
+mod golden;
+
+use std::path::Path;
+
+fn main() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors/engine");
+    std::fs::create_dir_all(&folder).expect("a folder for the vectors");
+    for (name, text) in golden::files() {
+        std::fs::write(folder.join(name), &text).expect("a file that can be written");
+        println!("{name}: {} bytes", text.len());
+    }
+}

@@ -8,6 +8,8 @@ mod chunks;
 mod conversion;
 #[path = "it/files.rs"]
 mod files;
+#[path = "it/golden.rs"]
+mod golden;
 #[path = "it/pieces.rs"]
 mod pieces;
 #[path = "it/pools.rs"]
@@ -16,3 +18,5 @@ mod pools;
 mod roads;
 #[path = "it/slow.rs"]
 mod slow;
+#[path = "it/vectors.rs"]
+mod vectors;

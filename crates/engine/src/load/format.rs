@@ -243,6 +243,8 @@ pub fn matrix_sections(matrix: &Matrix) -> Vec<Vec<u8>> {
 pub struct File<'a> {
     /// The id, as recomputed.
     pub id: ModelId,
+    /// The root of the digest tree over the tensors.
+    pub weights_root: Digest,
     /// The header.
     pub header: Header,
     /// `tokenizer.json`.
@@ -285,7 +287,8 @@ impl<'a> File<'a> {
             tensors.push(Tensor { spec, sections });
         }
         input.finish()?;
-        let id = model_id(front.header_bytes, &front.leaves, front.tokenizer, front.template);
+        let weights_root = weights_root(&front.leaves);
+        let id = model_id(front.header_bytes, weights_root, front.tokenizer, front.template);
         if id.0 != front.id {
             return Err(LoadError::Digest { what: "the front of the model file".to_owned() });
         }
@@ -295,7 +298,7 @@ impl<'a> File<'a> {
             }
         }
         let Front { header, tokenizer, template, .. } = front;
-        Ok(Self { id, header, tokenizer, template, tensors })
+        Ok(Self { id, weights_root, header, tokenizer, template, tensors })
     }
 }
 
@@ -363,7 +366,8 @@ fn skip_padding(input: &mut Reader<'_>, file: usize, what: &str) -> Result<(), L
 
 /// Joins the leaves: layers first, then embedding, layers, final norm and head.
 // spec: ENGINE-11.2
-fn weights_root(leaves: &[Digest], layers: usize) -> Digest {
+fn weights_root(leaves: &[Digest]) -> Digest {
+    let layers = leaves.len() / LAYER_TENSORS;
     let join = |domain, leaves: &[Digest]| {
         let parts: Vec<&[u8]> = leaves.iter().map(|leaf| leaf.0.as_slice()).collect();
         Digest::of(domain, &parts)
@@ -376,12 +380,10 @@ fn weights_root(leaves: &[Digest], layers: usize) -> Digest {
     join("mutirao 1 weights", &nodes)
 }
 
-/// The id of a model from its header, leaves and texts. The header holds op set, profile and
+/// The id of a model from its header, weights and texts. The header holds op set, profile and
 /// end-of-text set.
 // spec: ENGINE-11.3
-fn model_id(header: &[u8], leaves: &[Digest], tokenizer: &[u8], template: &[u8]) -> ModelId {
-    let layers = leaves.len() / LAYER_TENSORS;
-    let root = weights_root(leaves, layers);
+fn model_id(header: &[u8], root: Digest, tokenizer: &[u8], template: &[u8]) -> ModelId {
     let tokenizer = Digest::of("mutirao 1 tokenizer", &[tokenizer]);
     let template = Digest::of("mutirao 1 template", &[template]);
     ModelId(Digest::of("mutirao 1 model", &[header, &root.0, &tokenizer.0, &template.0]))
@@ -409,7 +411,7 @@ pub fn write(
     }
     let header = header.to_bytes();
     let mut out = MAGIC.to_vec();
-    model_id(&header, &leaves, tokenizer, template).encode(&mut out);
+    model_id(&header, weights_root(&leaves), tokenizer, template).encode(&mut out);
     put_bytes(&mut out, &header);
     put_bytes(&mut out, tokenizer);
     put_bytes(&mut out, template);

@@ -218,6 +218,16 @@ struct Current {
     order: Order,
     phase: Phase,
     last_token: Option<Millis>,
+    /// Tokens after its last checkpoint.
+    unsigned: u32,
+}
+
+/// The replay whose result is awaited.
+#[derive(Debug, Clone, Copy)]
+struct Replaying {
+    upto: usize,
+    /// Whether it is still about the tokens of the answer, and its end.
+    counts: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,6 +235,8 @@ enum Phase {
     Dialling,
     Reading,
     Writing,
+    /// It says that its prefix is wrong; replay tells who lies.
+    Refused,
 }
 
 /// The client's half of one answer.
@@ -241,7 +253,7 @@ pub struct Client {
     signed: Vec<Signed>,
     released: usize,
     proven: usize,
-    replaying: Option<usize>,
+    replaying: Option<Replaying>,
     end_proven: bool,
     receipt: Option<(SignedReceipt, SignedOffer)>,
     cancelled: Option<u32>,
@@ -312,8 +324,7 @@ impl Client {
             Event::Start => self.start(now, &mut actions),
             Event::Connected(attempt) => self.connected(now, attempt, &mut actions),
             Event::Frame(attempt, frame) => self.frame(now, attempt, frame, &mut actions),
-            // Whoever gave its receipt owes nothing more, so it may close while replay goes on.
-            Event::Lost(attempt, why) if self.is_current(attempt) && self.receipt.is_none() => {
+            Event::Lost(attempt, why) if self.listens_to(attempt) => {
                 self.give_up(now, why, &mut actions);
             }
             Event::Lost(..) => {}
@@ -331,8 +342,13 @@ impl Client {
         self.ask_next(now, actions);
     }
 
-    fn is_current(&self, attempt: Attempt) -> bool {
-        self.current.as_ref().is_some_and(|current| current.attempt == attempt)
+    /// Whether what this attempt says still counts. Whoever gave its receipt or its refusal owes
+    /// nothing more, so it may close while replay goes on.
+    // spec: SESSION-4.4, SESSION-4.6
+    fn listens_to(&self, attempt: Attempt) -> bool {
+        let waits =
+            |current: &Current| current.attempt == attempt && current.phase != Phase::Refused;
+        self.receipt.is_none() && self.current.as_ref().is_some_and(waits)
     }
 
     /// Asks the next candidate, or says why there is none.
@@ -350,8 +366,8 @@ impl Client {
         let attempt = Attempt(self.attempts);
         self.attempts += 1;
         let order = self.order(&offer);
-        self.current =
-            Some(Current { attempt, offer, order, phase: Phase::Dialling, last_token: None });
+        let (phase, last_token, unsigned) = (Phase::Dialling, None, 0);
+        self.current = Some(Current { attempt, offer, order, phase, last_token, unsigned });
         self.wake = Some(now + DIAL_PATIENCE);
         actions.push(Action::Dial(attempt, provider));
     }
@@ -428,8 +444,10 @@ impl Client {
         let count = self.count();
         self.parts.retain(|part| part.start < count);
         self.signed.retain(|signed| signed.statement.checkpoint.index <= count);
-        self.replaying = None;
-        self.end_proven = false;
+        let ends = std::mem::take(&mut self.end_proven);
+        if let Some(replaying) = &mut self.replaying {
+            replaying.counts &= !ends && replaying.upto <= length;
+        }
         self.receipt = None;
     }
 
@@ -465,6 +483,8 @@ enum Fault {
     OutOfVocabulary { token: u32, vocabulary: u32 },
     #[error("a token after the end of the answer")]
     AfterTheEnd,
+    #[error("a token after {0} that it did not sign")]
+    Unsigned(u32),
     #[error("a checkpoint whose {0} is wrong")]
     Checkpoint(&'static str),
     #[error("a receipt whose {0} is wrong")]

@@ -15,7 +15,7 @@ impl Client {
         frame: ProviderFrame,
         actions: &mut Vec<Action>,
     ) {
-        if !self.is_current(attempt) || self.receipt.is_some() {
+        if !self.listens_to(attempt) {
             return;
         }
         if let ProviderFrame::PrefixRefused { index } = frame {
@@ -35,7 +35,7 @@ impl Client {
         match frame {
             ProviderFrame::Accepted | ProviderFrame::Progress { .. } => self.heard(now),
             ProviderFrame::Token { index, token } => self.token(now, index, token, actions),
-            ProviderFrame::Checkpoint(checkpoint) => self.checkpoint(checkpoint),
+            ProviderFrame::Checkpoint(checkpoint) => self.checkpoint(checkpoint, actions),
             ProviderFrame::Receipt(receipt) => self.receipt(receipt, actions),
             ProviderFrame::Refused { code, reason } => Err(Fault::Refused { code, reason }),
             ProviderFrame::Offers(_) => Err(Fault::Unexpected("offers")),
@@ -67,6 +67,10 @@ impl Client {
         }
         self.check_token(index, token)?;
         let Some(current) = &mut self.current else { return Ok(()) };
+        if current.unsigned >= CHECKPOINT_STEP {
+            return Err(Fault::Unsigned(CHECKPOINT_STEP));
+        }
+        current.unsigned += 1;
         let provider = current.order.provider;
         if let Some(last) = current.last_token.replace(now) {
             self.watchdog.note(now.saturating_sub(last));
@@ -78,7 +82,9 @@ impl Client {
             self.parts.push(Part { provider, start: index });
         }
         self.answer.push(token);
-        self.release_or_replay(actions);
+        if self.policy.mode != Mode::Checked {
+            self.release(self.answer.len(), actions);
+        }
         Ok(())
     }
 
@@ -96,17 +102,6 @@ impl Client {
         }
     }
 
-    fn release_or_replay(&mut self, actions: &mut Vec<Action>) {
-        match self.policy.mode {
-            Mode::Streamed { .. } => self.release(self.answer.len(), actions),
-            Mode::Checked => {
-                if self.answer.len() >= self.proven + CHECKPOINT_STEP as usize {
-                    self.replay(actions);
-                }
-            }
-        }
-    }
-
     /// Shows tokens up to `upto`.
     pub(super) fn release(&mut self, upto: usize, actions: &mut Vec<Action>) {
         for (index, token) in self.answer.iter().enumerate().take(upto).skip(self.released) {
@@ -120,24 +115,30 @@ impl Client {
     }
 
     // spec: SESSION-3.3, RECEIPT-2.1
-    fn checkpoint(&mut self, signed: SignedCheckpoint) -> Result<(), Fault> {
+    fn checkpoint(
+        &mut self,
+        signed: SignedCheckpoint,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), Fault> {
         if self.cancelled.is_some() {
             return Ok(());
         }
-        let Some(current) = &self.current else { return Ok(()) };
+        let Some(current) = &mut self.current else { return Ok(()) };
         let checkpoint = &signed.checkpoint;
         let wrong = [
             (checkpoint.job != current.order.job, "job"),
             (checkpoint.order != current.order.commitment(), "order"),
-            (checkpoint.index != self.count(), "index"),
+            (checkpoint.index as usize != self.answer.len(), "index"),
             (checkpoint.prefix != self.job.prefix_digest(&self.answer), "prefix"),
             (!signed.verifies(&current.offer.offer.receipt_key), "signature"),
         ];
         if let Some((_, what)) = wrong.into_iter().find(|(wrong, _)| *wrong) {
             return Err(Fault::Checkpoint(what));
         }
+        current.unsigned = 0;
         let offer = current.offer.clone();
         self.signed.push(Signed { statement: signed, offer });
+        self.replay_window(actions);
         Ok(())
     }
 
@@ -197,7 +198,7 @@ impl Client {
         }
     }
 
-    fn natural(&self) -> Option<Finish> {
+    pub(super) fn natural(&self) -> Option<Finish> {
         natural_finish(&self.job, &self.end_of_text, &self.answer)
     }
 }

@@ -1,20 +1,38 @@
 //! What replay says about an answer, and what follows.
 
-use super::{Action, Client, Mode, Outcome, Part, SessionError};
+use super::{Action, Client, Mode, Outcome, Part, Phase, Replaying, SessionError};
 use crate::Millis;
 use mutirao_wire::bundle::{Evidence, Opening, Statement};
-use mutirao_wire::{PeerKey, SignedOffer};
+use mutirao_wire::{Finish, PeerKey, SignedOffer};
 
 impl Client {
-    /// Asks for a replay of everything not proven yet, one at a time.
+    /// Asks for a replay of the whole answer.
     pub(super) fn replay(&mut self, actions: &mut Vec<Action>) {
+        let finish = self.receipt.as_ref().map(|(signed, _)| signed.receipt.finish);
+        self.replay_upto(self.answer.len(), finish, actions);
+    }
+
+    /// In checked mode what was signed is replayed, and nothing else: when the verdict is there, so
+    /// is the evidence. An end waits for its receipt, which follows at once.
+    // spec: SESSION-6.1, SESSION-6.4
+    pub(super) fn replay_window(&mut self, actions: &mut Vec<Action>) {
+        let signed = self.signed.last().map(|signed| signed.statement.checkpoint.index);
+        let signed = signed.map_or(0, |index| index as usize);
+        if self.policy.mode == Mode::Checked && signed > self.proven && self.natural().is_none() {
+            self.replay_upto(signed, None, actions);
+        }
+    }
+
+    /// One replay at a time.
+    // spec: SESSION-6.6
+    fn replay_upto(&mut self, upto: usize, finish: Option<Finish>, actions: &mut Vec<Action>) {
         if self.replaying.is_some() {
             return;
         }
-        self.replaying = Some(self.answer.len());
-        let finish = self.receipt.as_ref().map(|(signed, _)| signed.receipt.finish);
+        self.replaying = Some(Replaying { upto, counts: true });
         self.end_proven = finish.is_some();
-        actions.push(Action::Replay { tokens: self.answer.clone(), finish });
+        let tokens = self.answer.get(..upto).unwrap_or(&self.answer).to_vec();
+        actions.push(Action::Replay { tokens, finish });
     }
 
     /// The receipt is here: done, unless something is left to replay.
@@ -30,9 +48,11 @@ impl Client {
     // spec: SESSION-6.3
     fn audited(&self) -> bool {
         let newcomer = |part: &Part| self.policy.newcomers.contains(&part.provider);
+        let signer = self.receipt.as_ref().map(|(signed, _)| signed.receipt.provider);
+        let new_signer = signer.is_some_and(|signer| self.policy.newcomers.contains(&signer));
         match self.policy.mode {
             Mode::Checked => true,
-            Mode::Streamed { audit } => audit || self.parts.iter().any(newcomer),
+            Mode::Streamed { audit } => audit || new_signer || self.parts.iter().any(newcomer),
         }
     }
 
@@ -59,6 +79,9 @@ impl Client {
             return self.give_up(now, why, actions);
         }
         self.wake = None;
+        if let Some(current) = &mut self.current {
+            current.phase = Phase::Refused;
+        }
         self.replay(actions);
     }
 
@@ -69,12 +92,27 @@ impl Client {
         diverges: Option<u32>,
         actions: &mut Vec<Action>,
     ) {
-        if self.replaying.take() != Some(upto as usize) {
+        let upto = upto as usize;
+        let Some(replaying) = self.replaying.take_if(|replaying| replaying.upto == upto) else {
             return;
-        }
+        };
         match diverges {
+            _ if !replaying.counts => self.replay_what_waits(actions),
             Some(position) => self.convict(now, position, actions),
-            None => self.proven_upto(now, upto as usize, actions),
+            None => self.proven_upto(now, upto, actions),
+        }
+    }
+
+    /// A replay of tokens that are cut says nothing; what asked for one meanwhile gets its own.
+    // spec: SESSION-6.6
+    fn replay_what_waits(&mut self, actions: &mut Vec<Action>) {
+        let refused = self.current.as_ref().is_some_and(|current| current.phase == Phase::Refused);
+        if self.receipt.is_some() {
+            self.settle(actions);
+        } else if refused {
+            self.replay(actions);
+        } else {
+            self.replay_window(actions);
         }
     }
 
@@ -85,9 +123,11 @@ impl Client {
         }
         if self.receipt.is_some() {
             self.settle(actions);
-        } else if self.wake.is_none() && self.current.is_some() {
+        } else if self.current.as_ref().is_some_and(|current| current.phase == Phase::Refused) {
             let why = "it refused a prefix that replay confirms";
             self.give_up(now, why.into(), actions);
+        } else {
+            self.replay_window(actions);
         }
     }
 

@@ -399,6 +399,7 @@ fn an_answer_without_a_price_is_not_signed() {
     let mut long = job(3);
     long.prompt = vec![Token(1); 1_001];
     let order = Order { prices: dear.prices, ..order_for(&long, 0) };
+    let mut table = Table::new();
     let offers = vec![dear.sign(&key(PROVIDER))];
     table.provider = Provider::new(Desk { offers, receipts: receipts(PROVIDER) });
     table.hear(ClientFrame::Open { order, job: long, prefix: vec![] });

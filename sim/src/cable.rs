@@ -66,6 +66,8 @@ pub struct Cable {
     pub down: Lane,
     /// Whether the client still listens.
     pub heard: bool,
+    /// Tokens that arrived after the last checkpoint.
+    pub unsigned: u32,
 }
 
 impl Cable {
@@ -73,7 +75,7 @@ impl Cable {
     #[must_use]
     pub fn new(ask: usize, attempt: Attempt, provider: usize) -> Self {
         let (up, down) = (Lane::default(), Lane::default());
-        Self { ask, attempt, provider, up, down, heard: true }
+        Self { ask, attempt, provider, up, down, heard: true, unsigned: 0 }
     }
 
     /// One direction of it.

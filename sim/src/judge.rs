@@ -63,6 +63,8 @@ impl Case<'_> {
         wrong.extend(self.ask.left.iter().filter_map(|left| self.accused(left)));
         wrong.extend(self.signed());
         wrong.extend(self.asked_a_liar());
+        wrong.extend(self.took_unsigned());
+        wrong.extend(self.left_for_the_truth());
         wrong
     }
 
@@ -79,7 +81,12 @@ impl Case<'_> {
             return Some(format!("token {} was shown where {place} was due", shown.index));
         }
         let truth = &self.ask.plan.truth;
-        let wrong = |shown: &&Shown| truth.get(shown.index as usize) != Some(&shown.token);
+        // What a user takes back is no part of the answer any more, and nobody audits it.
+        let kept = if self.ask.cancelled { self.ask.plan.wish } else { None };
+        let wrong = |shown: &&Shown| {
+            let taken_back = kept.is_some_and(|kept| shown.index >= kept);
+            !taken_back && truth.get(shown.index as usize) != Some(&shown.token)
+        };
         let place = self.ask.shown.iter().find(wrong)?.index;
         match (self.ask.plan.mode, self.diverged()) {
             (Mode::Checked, _) => Some(format!("token {place} was shown and is wrong")),
@@ -191,6 +198,9 @@ impl Case<'_> {
         let who = left.provider.short();
         match (left.lied, self.lied(&left.provider), &left.evidence) {
             (true, None, _) => Some(format!("{who} is honest and was called a liar: {}", left.why)),
+            (true, _, None) if self.ask.plan.mode == Mode::Checked => {
+                Some(format!("{who} was caught without evidence: {}", left.why))
+            }
             (_, _, Some(evidence)) => self.convicts(evidence, &left.provider),
             _ => None,
         }
@@ -234,6 +244,23 @@ impl Case<'_> {
             }
         });
         wrong.map(|(provider, signed)| format!("{} signed {signed:?}", provider.short()))
+    }
+
+    /// Past sixteen tokens that their writer did not sign, evidence would be out of reach.
+    // spec: SESSION-3.3
+    fn took_unsigned(&self) -> Option<String> {
+        let place = self.ask.unsigned.first().filter(|_| !self.ask.cancelled)?;
+        Some(format!("token {place} was taken although sixteen before it were not signed"))
+    }
+
+    /// Who truly says that a prefix is wrong is not blamed for going.
+    // spec: SESSION-4.4
+    fn left_for_the_truth(&self) -> Option<String> {
+        let honest = |key: &&PeerKey| self.lied(key).is_none();
+        let mut refused = self.ask.refused.iter().filter(honest);
+        let blamed = |key: &&PeerKey| self.ask.left.iter().any(|left| left.provider == **key);
+        let who = refused.find(blamed)?.short();
+        Some(format!("{who} refused a wrong prefix and was blamed for it"))
     }
 
     // spec: SESSION-6.5

@@ -42,11 +42,13 @@ pub enum Kind {
     Busy,
     /// Two providers vanish within one answer.
     Double,
+    /// Checkpoints are not sent.
+    Mute,
 }
 
 impl Kind {
     /// All of them, in the order in which seeds take turns.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Calm,
         Self::Death,
         Self::Freeze,
@@ -61,6 +63,7 @@ impl Kind {
         Self::Garbage,
         Self::Busy,
         Self::Double,
+        Self::Mute,
     ];
 
     /// The kind of a trial; neighbouring seeds try all kinds in turn.
@@ -88,6 +91,7 @@ impl Kind {
             Self::Garbage => "garbage",
             Self::Busy => "busy, repriced",
             Self::Double => "two deaths",
+            Self::Mute => "checkpoints withheld",
         }
     }
 
@@ -137,6 +141,8 @@ pub enum Fault {
     Lie(Lie),
     /// Its next frame loses its last byte.
     Garbage,
+    /// It signs no checkpoint any more.
+    Mute,
 }
 
 /// When a fault strikes the provider that is at work on an answer.
@@ -397,6 +403,7 @@ fn weather(chance: &mut Chance, kind: Kind) -> Fault {
         Kind::Partition => Fault::Partition { lasts, held: chance.one_in(2) },
         Kind::Delay => Fault::Delay { lasts, late: chance.within(50, 3_000) },
         Kind::Garbage => Fault::Garbage,
+        Kind::Mute => Fault::Mute,
         _ => Fault::Death,
     }
 }

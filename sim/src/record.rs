@@ -60,6 +60,10 @@ pub struct AskRecord {
     pub told: Vec<PeerKey>,
     /// Checkpoints that arrived while their sender was being asked: who, and over how many tokens.
     pub covered: Vec<(PeerKey, u32)>,
+    /// Who found a wrong token in what it was to go on from, and said so.
+    pub refused: Vec<PeerKey>,
+    /// Places of tokens that were taken although sixteen before them were not signed.
+    pub unsigned: Vec<u32>,
     /// Whether the client ended it before its end.
     pub cancelled: bool,
     /// How it ended; once, if all is well.
@@ -77,6 +81,8 @@ impl AskRecord {
             dialled: Vec::new(),
             told: Vec::new(),
             covered: Vec::new(),
+            refused: Vec::new(),
+            unsigned: Vec::new(),
             cancelled: false,
             endings: Vec::new(),
         }

@@ -11,6 +11,7 @@ use mutirao_market::quote::Question;
 use mutirao_market::session::client::{Action, Attempt, Client, Event, Outcome, Policy};
 use mutirao_market::session::frame::ProviderFrame;
 use mutirao_wire::bundle::Evidence;
+use mutirao_wire::limits::CHECKPOINT_STEP;
 use mutirao_wire::{Decode, Encode, Finish, PeerKey, Privacy, SignedOffer, Token};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -189,7 +190,8 @@ impl World {
                 Ok(Replay::WrongFinish) | Err(_) => Some(upto),
             },
         };
-        let takes = self.chance.within(1, 20) + Millis::from(upto / 8);
+        let busy = if self.chance.one_in(6) { self.chance.within(0, 4_000) } else { 0 };
+        let takes = self.chance.within(1, 20) + Millis::from(upto / 8) + busy;
         self.agenda.after(takes, Happening::Replayed(ask, upto, diverges));
     }
 
@@ -217,7 +219,7 @@ impl World {
 
     /// A packet of the provider is there.
     pub(super) fn heard_by_client(&mut self, cable: usize, packet: Packet) {
-        let Cable { ask, attempt, provider, heard, .. } = self.cables[cable];
+        let Cable { ask, attempt, heard, .. } = self.cables[cable];
         if !heard {
             return;
         }
@@ -225,17 +227,35 @@ impl World {
             Packet::Hello => Event::Connected(attempt),
             Packet::Close => Event::Lost(attempt, "it closed the stream".into()),
             Packet::Frame(bytes) => match ProviderFrame::from_bytes(&bytes) {
-                Ok(frame) => {
-                    if let ProviderFrame::Checkpoint(signed) = &frame {
-                        let covers = (self.servers[provider].key(), signed.checkpoint.index);
-                        self.record.asks[ask].covered.push(covers);
-                    }
-                    Event::Frame(attempt, frame)
-                }
+                Ok(frame) => return self.frame(cable, frame),
                 Err(error) => Event::Lost(attempt, format!("it sent no frame: {error}")),
             },
         };
         self.drive(ask, event);
+    }
+
+    /// A frame goes to the client's half; what the judge will ask about it is noted.
+    fn frame(&mut self, cable: usize, frame: ProviderFrame) {
+        let Cable { ask, attempt, provider, .. } = self.cables[cable];
+        let key = self.servers[provider].key();
+        let mut token = None;
+        match &frame {
+            ProviderFrame::Checkpoint(signed) => {
+                self.cables[cable].unsigned = 0;
+                self.record.asks[ask].covered.push((key, signed.checkpoint.index));
+            }
+            ProviderFrame::Token { index, .. } => {
+                self.cables[cable].unsigned += 1;
+                token = Some(*index);
+            }
+            ProviderFrame::PrefixRefused { .. } => self.record.asks[ask].refused.push(key),
+            _ => {}
+        }
+        self.drive(ask, Event::Frame(attempt, frame));
+        let Cable { heard, unsigned, .. } = self.cables[cable];
+        if let Some(place) = token.filter(|_| heard && unsigned > CHECKPOINT_STEP) {
+            self.record.asks[ask].unsigned.push(place);
+        }
     }
 
     /// A client's patience may be over; an old tick says nothing.

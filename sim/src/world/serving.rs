@@ -51,6 +51,7 @@ pub(super) struct Server {
     cut_until: (Millis, bool),
     slow_until: (Millis, Millis),
     garbles: bool,
+    mute: bool,
 }
 
 impl Server {
@@ -68,6 +69,7 @@ impl Server {
             cut_until: (0, false),
             slow_until: (0, 0),
             garbles: false,
+            mute: false,
         }
     }
 
@@ -229,6 +231,7 @@ impl World {
     fn say(&mut self, cable: usize, frame: &ProviderFrame) {
         let (ask, provider) = (self.cables[cable].ask, self.server(cable).key());
         match frame {
+            ProviderFrame::Checkpoint(_) if self.server(cable).mute => return,
             ProviderFrame::Checkpoint(point) => {
                 self.record.signed.push((ask, provider, Signed::Checkpoint(*point)));
             }
@@ -307,6 +310,7 @@ impl World {
             Fault::Partition { lasts, held } => server.cut_until = (now + lasts, held),
             Fault::Delay { lasts, late } => server.slow_until = (now + lasts, late),
             Fault::Garbage => server.garbles = true,
+            Fault::Mute => server.mute = true,
             Fault::Lie(lie) => {
                 if let Some(tongue) = self.talk(cable).and_then(|talk| talk.tongue.as_mut()) {
                     tongue.corrupt(lie);

@@ -392,11 +392,13 @@ impl Client {
     }
 
     fn connected(&mut self, now: Millis, attempt: Attempt, actions: &mut Vec<Action>) {
-        let reading = self.job.prompt.len() + self.answer.len();
+        let (reading, start) = (self.job.prompt.len() + self.answer.len(), self.count());
         let Some(current) = self.current.as_mut().filter(|current| current.attempt == attempt)
         else {
             return;
         };
+        // The answer may have been cut while the stream opened.
+        current.order.start = start;
         current.phase = Phase::Reading;
         self.seen_by.retain(|seen| *seen != current.order.provider);
         self.seen_by.push(current.order.provider);
@@ -462,10 +464,22 @@ impl Client {
         self.released = self.released.min(self.answer.len());
         self.proven = self.proven.min(self.answer.len());
         let Some(current) = &self.current else { return };
-        if current.phase != Phase::Dialling {
-            actions.push(Action::Send(current.attempt, ClientFrame::Cancel { index }));
-            self.wake = Some(now + super::watchdog::PATIENCE_MAX);
+        match current.phase {
+            Phase::Dialling => {}
+            Phase::Reading | Phase::Writing if index >= current.order.start => {
+                actions.push(Action::Send(current.attempt, ClientFrame::Cancel { index }));
+                self.wake = Some(now + super::watchdog::PATIENCE_MAX);
+            }
+            _ => self.ask_again(now, actions),
         }
+    }
+
+    /// The current provider was given more prefix than is left: a new order says so.
+    fn ask_again(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        let Some(current) = self.current.take() else { return };
+        actions.push(Action::Hang(current.attempt));
+        self.candidates.push_front(current.offer);
+        self.ask_next(now, actions);
     }
 
     fn fail(&mut self, error: SessionError, actions: &mut Vec<Action>) {

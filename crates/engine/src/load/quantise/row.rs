@@ -204,10 +204,10 @@ mod tests {
             four in any::<bool>()
         ) {
             let weights: Vec<f64> = weights.iter().map(|w| w * scale).collect();
-            // With the multiplier that clips nothing each weight is off by half a step at most. Four
-            // bits reach a step further down than up, so there a weight at the short end is off
-            // by a step, and of the two signs one has at most half of such weights. What is chosen
-            // may clip a weight, but loses no more in all.
+            // With the multiplier that clips nothing a weight is off by half a step at most. Four
+            // bits reach a step further down than up, so there a weight at the short end is off by
+            // a step, and of the two signs one has at most half of such weights. What is chosen may
+            // clip a weight, but loses no more in all.
             let (profile, step, part) = match four {
                 true => (Profile::W4, 1.0 / 8.0, 0.625),
                 false => (Profile::W8, 1.0 / 127.0, 0.25),

@@ -135,7 +135,7 @@ impl Node {
         question: &Question,
         watch: &mut (dyn FnMut(Notice) + Send),
     ) -> Result<Answered, AskError> {
-        let opened = self.models().open(&question.model)?;
+        let opened = self.open(&question.model)?;
         let job = job(&opened, question)?;
         let clock = Clock::start();
         let errand = Errand::prepare(self, &opened, &job, clock).await?;

@@ -3,12 +3,13 @@
 use crate::config::Config;
 use crate::files::{self, FileError};
 use crate::keys::{KeyError, Keys};
-use crate::models::Models;
+use crate::models::{ModelError, Models, Opened};
 use crate::peers::{Peers, PeersError};
 use crate::receipts::Receipts;
 use crate::standing::StandingFile;
 use crate::threads::Threads;
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// One node of the network, or one person's own machine.
 #[derive(Debug)]
@@ -16,6 +17,7 @@ pub struct Node {
     config: Config,
     models: Models,
     threads: OnceLock<Arc<Threads>>,
+    opened: Mutex<BTreeMap<String, Arc<Opened>>>,
 }
 
 impl Node {
@@ -23,7 +25,7 @@ impl Node {
     #[must_use]
     pub fn new(config: Config) -> Self {
         let models = Models::new(&config.data_dir);
-        Self { config, models, threads: OnceLock::new() }
+        Self { config, models, threads: OnceLock::new(), opened: Mutex::default() }
     }
 
     /// What it was told.
@@ -36,6 +38,20 @@ impl Node {
     #[must_use]
     pub fn models(&self) -> &Models {
         &self.models
+    }
+
+    /// A model, opened once and kept: opening checks every weight.
+    ///
+    /// # Errors
+    /// [`ModelError`] when there is no such model, or its files are refused.
+    pub fn open(&self, model: &str) -> Result<Arc<Opened>, ModelError> {
+        let known = || self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(opened) = known().get(model) {
+            return Ok(opened.clone());
+        }
+        let opened = Arc::new(self.models.open(model)?);
+        known().insert(model.to_owned(), opened.clone());
+        Ok(opened)
     }
 
     /// Its keys, made on first use.

@@ -30,7 +30,7 @@ impl Node {
     /// Tries everything. Nothing leaves the machine.
     pub async fn check_up(&self) -> Vec<Check> {
         let data = self.config().data_dir.display().to_string();
-        let model = self.models().open(VILLAGE);
+        let model = self.open(VILLAGE);
         let model = model.map(|opened| format!("{VILLAGE} {}", opened.model.id().short()));
         let keys = self.keys().map(|keys| format!("{} in {data}", keys.peer.peer_key().short()));
         let peers = self.peers().map(|peers| format!("{} nodes", peers.tickets().len()));

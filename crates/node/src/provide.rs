@@ -47,7 +47,7 @@ impl Node {
     /// # Errors
     /// [`AskError`] when the model cannot be opened or the address cannot be had.
     pub async fn provide(&self, model: &str, keys: &Keys) -> Result<Providing, AskError> {
-        let opened = self.models().open(model)?;
+        let opened = self.open(model)?;
         let config = iroh::Config::new(self.config().listen);
         let net = iroh::bind(&keys.peer, config).await?;
         let counter = Arc::new(self.counter(&opened, keys.clone(), Clock::start()));

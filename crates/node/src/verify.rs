@@ -20,6 +20,7 @@ use mutirao_wire::bundle::{
 };
 use mutirao_wire::limits::BUNDLE_BYTES_MAX;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use thiserror::Error;
 
 /// Why a file could not be judged at all.
@@ -178,9 +179,9 @@ impl Node {
     }
 
     /// The model here that has this id.
-    fn model_of(&self, model: ModelId) -> Result<Opened, VerifyError> {
+    fn model_of(&self, model: ModelId) -> Result<Arc<Opened>, VerifyError> {
         let listed = self.models().list()?;
-        let opened = listed.iter().filter_map(|listed| self.models().open(&listed.name).ok());
+        let opened = listed.iter().filter_map(|listed| self.open(&listed.name).ok());
         let found = opened.into_iter().find(|opened| opened.model.id() == model);
         found.ok_or(VerifyError::ModelNotHere { model })
     }

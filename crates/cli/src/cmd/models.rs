@@ -19,7 +19,7 @@ pub fn ls(node: &Node, printer: Printer) -> anyhow::Result<ExitCode> {
 
 /// Says what a model is.
 pub fn show(node: &Node, name: &str, printer: Printer) -> anyhow::Result<ExitCode> {
-    let facts = node.models().open(name)?.facts();
+    let facts = node.open(name)?.facts();
     let value = serde_json::to_value(&facts)?;
     for (field, value) in value.as_object().into_iter().flatten() {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);

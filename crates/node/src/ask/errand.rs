@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 /// Longest wait for a provider's offers.
 const OFFERS_LIMIT: Duration = Duration::from_secs(4);
@@ -92,6 +93,19 @@ pub(super) struct Errand {
     pub(super) tickets: BTreeMap<PeerKey, Ticket>,
     pub(super) standing: StandingFile,
     pub(super) clock: Clock,
+    /// This node's own serving, on the level `local`; it ends with the errand.
+    own: JoinSet<()>,
+}
+
+/// A question that nobody waits for any more is dropped where it stands; its socket closes behind
+/// it.
+impl Drop for Errand {
+    fn drop(&mut self) {
+        let net = self.net.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { net.close().await });
+        }
+    }
 }
 
 impl Errand {
@@ -102,11 +116,14 @@ impl Errand {
         job: &Job,
         clock: Clock,
     ) -> Result<Self, AskError> {
+        let mut own = JoinSet::new();
         let (net, tickets) = match node.config().privacy {
-            Privacy::Local => alone(node, opened, clock)?,
+            Privacy::Local => alone(node, opened, clock, &mut own)?,
             Privacy::Circle | Privacy::Open => circle(node).await?,
         };
-        Self::meet(node, net, tickets, job, clock).await
+        let mut errand = Self::meet(node, net, tickets, job, clock).await?;
+        errand.own = own;
+        Ok(errand)
     }
 
     /// Asks those who can be reached for offers, and keeps the offers that fit.
@@ -118,7 +135,8 @@ impl Errand {
         clock: Clock,
     ) -> Result<Self, AskError> {
         let standing = node.standing()?;
-        let mut errand = Self { net, offers: Vec::new(), tickets, standing, clock };
+        let (offers, own) = (Vec::new(), JoinSet::new());
+        let mut errand = Self { net, offers, tickets, standing, clock, own };
         let (offers, silent) = errand.collect().await;
         if let Err(error) = errand.choose(node.config().privacy, job, offers, silent) {
             errand.close().await;
@@ -178,12 +196,17 @@ impl Errand {
 type Reach = (Arc<dyn Net>, BTreeMap<PeerKey, Ticket>);
 
 /// This node answers itself, through a hub that nobody else is in.
-fn alone(node: &Node, opened: &Opened, clock: Clock) -> Result<Reach, AskError> {
+fn alone(
+    node: &Node,
+    opened: &Opened,
+    clock: Clock,
+    own: &mut JoinSet<()>,
+) -> Result<Reach, AskError> {
     let counter = Arc::new(node.counter(opened, node.keys()?, clock));
     let hub = Hub::new();
     let provider = hub.node(counter.keys.peer.peer_key());
     let ticket = provider.ticket();
-    tokio::spawn(counter.serve(provider));
+    own.spawn(counter.serve(provider));
     let client = hub.node(node.throw_away_key()?.peer_key());
     Ok((client, BTreeMap::from([(ticket.key(), ticket)])))
 }

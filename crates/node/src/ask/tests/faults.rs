@@ -70,3 +70,30 @@ fn checked_answers_are_replayed_whole_before_they_count() {
         assert_eq!(answered.tokens, alone(&opened, &asked));
     });
 }
+
+#[test]
+fn questions_that_are_answered_or_dropped_leave_no_task_behind() {
+    let place = Place::new();
+    let node = place.node("one", |config| config.pace = 200);
+    let runtime = runtime();
+    runtime.block_on(async {
+        for turn in 0..6 {
+            let asked = question("Tell me a story about a fox and a bell.", 128);
+            let mut ignore = |_: Notice| {};
+            let answer = node.ask(&asked, &mut ignore);
+            if turn % 2 == 0 {
+                let patience = std::time::Duration::from_millis(60);
+                tokio::time::timeout(patience, answer).await.expect_err("it is slower than that");
+            } else {
+                answer.await.expect("an answer");
+            }
+        }
+        for _ in 0..100 {
+            if runtime.metrics().num_alive_tasks() == 0 {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("{} tasks are still alive", runtime.metrics().num_alive_tasks());
+    });
+}

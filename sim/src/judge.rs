@@ -4,6 +4,7 @@
 //! keep, and statements that providers signed, and lets a third party's verification decide.
 
 use crate::mind::{Mind, count};
+use crate::plan::Kind;
 use crate::record::{AskRecord, Ending, Left, Shown, Signed, Told, TrialRecord};
 use mutirao_market::audit::{self, Conviction, Replay, Replayer};
 use mutirao_market::session::client::{Mode, Outcome, SessionError};
@@ -65,6 +66,7 @@ impl Case<'_> {
         wrong.extend(self.asked_a_liar());
         wrong.extend(self.took_unsigned());
         wrong.extend(self.left_for_the_truth());
+        wrong.extend(self.breach());
         wrong
     }
 
@@ -82,9 +84,8 @@ impl Case<'_> {
         }
         let truth = &self.ask.plan.truth;
         // What a user takes back is no part of the answer any more, and nobody audits it.
-        let kept = if self.ask.cancelled { self.ask.plan.wish } else { None };
         let wrong = |shown: &&Shown| {
-            let taken_back = kept.is_some_and(|kept| shown.index >= kept);
+            let taken_back = self.ask.cancelled.is_some_and(|kept| shown.index >= kept);
             !taken_back && truth.get(shown.index as usize) != Some(&shown.token)
         };
         let place = self.ask.shown.iter().find(wrong)?.index;
@@ -141,9 +142,8 @@ impl Case<'_> {
     /// The answer and its end; shorter where the user ended it.
     fn expected(&self, said: Finish) -> (&[Token], Finish) {
         let plan = &self.ask.plan;
-        match said {
-            Finish::Cancelled { .. } if self.ask.cancelled => {
-                let index = plan.wish.unwrap_or(0);
+        match (said, self.ask.cancelled) {
+            (Finish::Cancelled { .. }, Some(index)) => {
                 let end = (index as usize).min(plan.truth.len());
                 (&plan.truth[..end], Finish::Cancelled { index })
             }
@@ -186,7 +186,7 @@ impl Case<'_> {
         let covers = |(by, index): &&(PeerKey, u32)| by == provider && index > position;
         match evidence {
             Some(evidence) => self.convicts(evidence, provider),
-            None if self.ask.cancelled => None,
+            None if self.ask.cancelled.is_some() => None,
             None => self.ask.covered.iter().find(covers).map(|(_, index)| {
                 format!("{error}, without evidence; but the checkpoint at {index} had arrived")
             }),
@@ -249,7 +249,7 @@ impl Case<'_> {
     /// Past sixteen tokens that their writer did not sign, evidence would be out of reach.
     // spec: SESSION-3.3
     fn took_unsigned(&self) -> Option<String> {
-        let place = self.ask.unsigned.first().filter(|_| !self.ask.cancelled)?;
+        let place = self.ask.unsigned.first().filter(|_| self.ask.cancelled.is_none())?;
         Some(format!("token {place} was taken although sixteen before it were not signed"))
     }
 
@@ -261,6 +261,13 @@ impl Case<'_> {
         let blamed = |key: &&PeerKey| self.ask.left.iter().any(|left| left.provider == **key);
         let who = refused.find(blamed)?.short();
         Some(format!("{who} refused a wrong prefix and was blamed for it"))
+    }
+
+    /// An honest client breaks no rule, unless its frames are lost on the way.
+    // spec: SESSION-3.6, SESSION-3.7
+    fn breach(&self) -> Option<String> {
+        let why = self.ask.breaches.first().filter(|_| self.trial.kind != Kind::Partition)?;
+        Some(format!("an honest client was refused: {why}"))
     }
 
     // spec: SESSION-6.5

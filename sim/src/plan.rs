@@ -95,7 +95,7 @@ impl Kind {
         }
     }
 
-    /// Whether somebody lies; streamed answers are then audited, or the lie might pass.
+    /// Whether somebody lies about the answer.
     fn lies(self) -> bool {
         matches!(self, Self::LieEarly | Self::LieLate | Self::LieEnd | Self::LieAndDie)
     }
@@ -190,6 +190,22 @@ pub struct ProviderPlan {
     pub jitter: Millis,
 }
 
+/// How a client may end an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// Not at all.
+    Whole,
+    /// As soon as it shows so many tokens, as a stop string would.
+    Stop(u32),
+    /// After so long, taking so many of the tokens back that were shown.
+    Regret {
+        /// After the question.
+        after: Millis,
+        /// Tokens that are taken back, if there are so many.
+        back: u32,
+    },
+}
+
 /// One answer that somebody wants.
 #[derive(Debug, Clone)]
 pub struct AskPlan {
@@ -201,8 +217,8 @@ pub struct AskPlan {
     pub job: Job,
     /// How it is watched.
     pub mode: Mode,
-    /// The client ends it after so many tokens.
-    pub wish: Option<u32>,
+    /// Whether and how the client ends it before its end.
+    pub wish: Wish,
     /// The unbroken run of the same engine.
     pub truth: Vec<Token>,
     /// How that ends.
@@ -286,25 +302,35 @@ fn provider(chance: &mut Chance, kind: Kind) -> ProviderPlan {
     }
 }
 
-/// A lie late in an answer needs an answer that is long enough.
-fn long_enough(kind: Kind) -> usize {
-    if kind == Kind::LieLate { 24 } else { 1 }
+/// Random models end their answers soon, and what befalls a provider needs time to.
+fn long_enough(chance: &mut Chance, kind: Kind) -> usize {
+    let least = if kind == Kind::LieLate { 24 } else { chance.within(1, 40) };
+    usize::try_from(least).unwrap_or(1)
 }
 
 fn ask(chance: &mut Chance, kind: Kind, mind: &Mind, client: usize) -> Result<AskPlan, JobError> {
+    let long_enough = long_enough(chance, kind);
     let mut tries = 0;
     loop {
         let job = job(chance, mind);
         let (truth, end) = mind.truth(&job)?;
         tries += 1;
-        if truth.len() < long_enough(kind) && tries < 20 {
+        if truth.len() < long_enough && tries < 20 {
             continue;
         }
-        let audit = kind.lies() || chance.one_in(8);
+        let audit = kind.lies() && chance.one_in(2) || chance.one_in(8);
         let mode = if chance.one_in(2) { Mode::Checked } else { Mode::Streamed { audit } };
-        let wish = chance.one_in(5).then(|| chance.count(0, count(&truth)));
+        let wish = wish(chance, count(&truth));
         let pause = chance.within(0, 400);
         return Ok(AskPlan { client, pause, job, mode, wish, truth, end });
+    }
+}
+
+fn wish(chance: &mut Chance, length: u32) -> Wish {
+    match chance.below(8) {
+        0 => Wish::Stop(chance.count(1, length.max(1))),
+        1 => Wish::Regret { after: chance.within(0, 2_500), back: chance.count(0, 40) },
+        _ => Wish::Whole,
     }
 }
 
@@ -322,7 +348,7 @@ fn job(chance: &mut Chance, mind: &Mind) -> Job {
         model: mind.model.id(),
         prompt,
         sampling: sampling(chance),
-        max_tokens: chance.count(1, 80),
+        max_tokens: chance.count(1, 96),
         stop: (0..stops).map(|_| sequence(chance)).collect(),
         constraint: None,
         nonce: chance.bytes(),
@@ -342,8 +368,18 @@ fn sampling(chance: &mut Chance) -> Sampling {
     }
 }
 
+/// Which answer something goes wrong with. A lie to somebody who audits only strangers may pass, as
+/// the specification says, so lies are told to those who audit all or have met nobody yet.
+fn victim(chance: &mut Chance, kind: Kind, asks: &[AskPlan]) -> usize {
+    let first = |ask: usize| ask == 0 || asks[ask - 1].client != asks[ask].client;
+    let audits = |ask: usize| asks[ask].mode != Mode::Streamed { audit: false };
+    let fit: Vec<usize> =
+        (0..asks.len()).filter(|ask| !kind.lies() || first(*ask) || audits(*ask)).collect();
+    *chance.pick(&fit)
+}
+
 fn misfortunes(chance: &mut Chance, kind: Kind, asks: &[AskPlan]) -> Vec<Misfortune> {
-    let ask = usize::try_from(chance.below(asks.len() as u64)).unwrap_or(0);
+    let ask = victim(chance, kind, asks);
     let length = count(&asks[ask].truth);
     let one = |moment, fault| vec![Misfortune { ask, moment, fault }];
     match kind {

@@ -64,8 +64,10 @@ pub struct AskRecord {
     pub refused: Vec<PeerKey>,
     /// Places of tokens that were taken although sixteen before them were not signed.
     pub unsigned: Vec<u32>,
-    /// Whether the client ended it before its end.
-    pub cancelled: bool,
+    /// Why providers refused, apart from having no room or other prices.
+    pub breaches: Vec<String>,
+    /// After how many tokens the client ended it, if it did.
+    pub cancelled: Option<u32>,
     /// How it ended; once, if all is well.
     pub endings: Vec<Ending>,
 }
@@ -83,7 +85,8 @@ impl AskRecord {
             covered: Vec::new(),
             refused: Vec::new(),
             unsigned: Vec::new(),
-            cancelled: false,
+            breaches: Vec::new(),
+            cancelled: None,
             endings: Vec::new(),
         }
     }

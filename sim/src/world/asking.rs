@@ -3,7 +3,7 @@
 use super::{Happening, Sabotage, World};
 use crate::cable::{Cable, Packet, Way};
 use crate::mind::count;
-use crate::plan::AskPlan;
+use crate::plan::{AskPlan, Wish};
 use crate::record::{Ending, Left, Shown};
 use mutirao_market::Millis;
 use mutirao_market::audit::{Replay, Replayer};
@@ -64,9 +64,8 @@ impl World {
         };
         let ends = self.mind.model.end_of_text().to_vec();
         let client = Client::new(plan.job.clone(), ends, policy, offers);
-        if plan.wish == Some(0) {
-            let soon = self.chance.within(0, 300);
-            self.agenda.after(soon, Happening::Regret(ask));
+        if let Wish::Regret { after, .. } = plan.wish {
+            self.agenda.after(after, Happening::Regret(ask));
         }
         self.askers[ask].client = Some(client);
         self.drive(ask, Event::Start);
@@ -146,18 +145,24 @@ impl World {
         let at = self.agenda.now();
         self.record.asks[ask].shown.push(Shown { at, index, token, provider });
         let index = index + 1;
-        let enough = self.askers[ask].plan.wish == Some(index);
+        let enough = self.askers[ask].plan.wish == Wish::Stop(index);
         enough.then(|| self.cancel(ask, index))
     }
 
     fn cancel(&mut self, ask: usize, index: u32) -> Event {
-        self.record.asks[ask].cancelled = true;
+        self.record.asks[ask].cancelled = Some(index);
         Event::Cancel { index }
     }
 
-    /// A user does not want any of it after all.
+    /// A user has seen enough, or too much.
     pub(super) fn regret(&mut self, ask: usize) {
-        let cancel = self.cancel(ask, 0);
+        let Wish::Regret { back, .. } = self.askers[ask].plan.wish else { return };
+        let record = &self.record.asks[ask];
+        if !record.endings.is_empty() {
+            return;
+        }
+        let shown = u32::try_from(record.shown.len()).unwrap_or(u32::MAX);
+        let cancel = self.cancel(ask, shown.saturating_sub(back));
         self.drive(ask, cancel);
     }
 

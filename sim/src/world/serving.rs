@@ -9,7 +9,7 @@ use crate::plan::{Fault, Misfortune, Moment, ProviderPlan};
 use crate::record::{Signed, Told};
 use crate::tongue::{Said, Tongue};
 use mutirao_market::Millis;
-use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
+use mutirao_market::session::frame::{ClientFrame, ProviderFrame, Refusal};
 use mutirao_market::session::provider::{Action, Desk, Event, FAREWELL_PATIENCE, Provider};
 use mutirao_wire::{Amount, Decode, Encode, Offer, PeerKey, Prices, SignedOffer};
 use std::collections::BTreeMap;
@@ -238,7 +238,14 @@ impl World {
             ProviderFrame::Receipt(receipt) => {
                 self.record.signed.push((ask, provider, Signed::Receipt(*receipt)));
             }
-            ProviderFrame::Refused { .. } => self.record.refusals += 1,
+            ProviderFrame::Refused { code, reason } => {
+                self.record.refusals += 1;
+                let repriced = self.server(cable).plan.repriced;
+                let fair = *code == Refusal::Busy || (*code == Refusal::BadOrder && repriced);
+                if !fair {
+                    self.record.asks[ask].breaches.push(reason.clone());
+                }
+            }
             _ => {}
         }
         let mut bytes = frame.to_bytes();

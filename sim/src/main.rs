@@ -1,5 +1,6 @@
 //! Holds trials and prints what came of them: `sim --trials 100 --seed 1`. Ends with 1 if anything
 //! happened that must not, and names the seed that shows it again.
+#![forbid(unsafe_code)]
 
 use mutirao_sim::trial::{Trials, hold_many};
 use std::io::Write;

@@ -34,7 +34,7 @@ pub enum Sabotage {
 }
 
 /// What can happen.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Happening {
     /// A client asks.
     Ask(usize),

@@ -28,6 +28,8 @@ pub enum Command {
     Demo(DemoArguments),
     /// Answer for others: listen, and print the ticket by which they join
     Provide(ProvideArguments),
+    /// Open the HTTP door: the OpenAI API on this machine, for stock clients
+    Serve,
     /// Add a node to your circle by its ticket
     Join {
         /// The ticket that `mutirao provide` printed
@@ -179,6 +181,12 @@ pub struct SettingFlags {
     /// Where a provider listens (MUTIRAO_LISTEN)
     #[arg(long, global = true, value_name = "ADDRESS")]
     listen: Option<String>,
+    /// Where `serve` listens (MUTIRAO_HTTP)
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    http: Option<String>,
+    /// Requests that may wait for a place (MUTIRAO_HTTP_WAITING)
+    #[arg(long, global = true, value_name = "N")]
+    http_waiting: Option<String>,
     /// Jobs a provider takes at once (MUTIRAO_CAPACITY)
     #[arg(long, global = true, value_name = "N")]
     capacity: Option<String>,
@@ -204,6 +212,8 @@ impl SettingFlags {
             ("audit_one_in", &self.audit_one_in),
             ("threads", &self.threads),
             ("listen", &self.listen),
+            ("http", &self.http),
+            ("http_waiting", &self.http_waiting),
             ("capacity", &self.capacity),
             ("pace", &self.pace),
             ("receipts", &receipts),

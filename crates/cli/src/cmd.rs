@@ -6,6 +6,7 @@ pub mod learn;
 pub mod models;
 pub mod provide;
 pub mod run;
+pub mod serve;
 pub mod status;
 pub mod verify;
 pub mod welcome;
@@ -18,6 +19,19 @@ pub mod exit {
     pub const REFUSED: u8 = 3;
     /// An answer diverged after part of it had been shown.
     pub const DIVERGED: u8 = 4;
+}
+
+/// Ctrl-C, or the polite signal of a service manager.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated.recv() => {}
+    }
 }
 
 /// The threads that carry frames; the engine has its own.

@@ -94,6 +94,8 @@ impl Trust {
 pub struct Answered {
     /// Its text.
     pub text: String,
+    /// Tokens of the prompt.
+    pub prompt_tokens: u32,
     /// Its tokens.
     pub tokens: Vec<Token>,
     /// How it ended.
@@ -207,6 +209,7 @@ impl Node {
         let receipt_path = self.keep(receipt.id(), &receipt_json)?;
         Ok(Answered {
             text: shown,
+            prompt_tokens: receipt.receipt.prompt_tokens,
             tokens: outcome.answer,
             finish: receipt.receipt.finish,
             providers: outcome.parts.iter().map(|part| part.provider).collect(),
@@ -250,7 +253,7 @@ fn about(bundle: &ReceiptBundle, text: &str) -> serde_json::Value {
 }
 
 /// Everything that determines the answer. The nonce is fresh, so that no receipt can be guessed.
-fn job(opened: &Opened, question: &Question) -> Result<Job, AskError> {
+pub(crate) fn job(opened: &Opened, question: &Question) -> Result<Job, AskError> {
     let prompt = opened.text.prompt(&question.messages, None, None)?;
     let context = opened.model.context() as usize;
     let room = context.saturating_sub(prompt.len());

@@ -45,6 +45,10 @@ pub struct Config {
     pub threads: usize,
     /// Where a provider listens.
     pub listen: SocketAddr,
+    /// Where the HTTP door listens.
+    pub http: SocketAddr,
+    /// Requests that may wait for a place at the door.
+    pub http_waiting: usize,
     /// Jobs a provider takes at once.
     pub capacity: u32,
     /// Most tokens a second a provider writes per job; 0 is as fast as it can.

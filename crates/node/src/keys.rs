@@ -63,6 +63,23 @@ impl Keys {
     }
 }
 
+/// The token of this node's HTTP door, made on first use: whoever can read it may ask.
+///
+/// # Errors
+/// [`KeyError`] when it is unreadable, exposed or empty.
+pub fn door_token(folder: &Path) -> Result<String, KeyError> {
+    files::make_private_dir(folder)?;
+    let path = folder.join("http.token");
+    if files::read_if_there(&path, 128)?.is_none() {
+        let token = Digest(random()?).hex();
+        files::write_new(&path, token.get(..32).unwrap_or(&token).as_bytes())?;
+    }
+    files::check_private(&path)?;
+    let text = files::read_bounded(&path, 128)?;
+    let token = String::from_utf8_lossy(&text).trim().to_owned();
+    if token.len() < 16 { Err(KeyError::Corrupt { path }) } else { Ok(token) }
+}
+
 /// 32 bytes from the system.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ mod carry;
 mod checkup;
 mod clock;
 pub mod config;
+mod door;
 pub mod files;
 pub mod keys;
 pub mod learn;
@@ -22,4 +23,5 @@ pub mod verify;
 
 pub use assemble::Node;
 pub use checkup::Check;
+pub use door::Serving;
 pub use provide::Providing;

@@ -25,9 +25,27 @@ impl Receipts {
     /// [`FileError`] when it cannot be written; nothing partial is left.
     pub fn keep(&self, id: ReceiptId, json: &str) -> Result<PathBuf, FileError> {
         files::make_private_dir(&self.folder)?;
-        let path = self.folder.join(format!("{}.json", id.short()));
+        let path = self.folder.join(format!("{id}.json"));
         files::write_whole(&path, json.as_bytes())?;
         Ok(path)
+    }
+
+    /// The file of a receipt by its id, or by the first eight or more digits of it.
+    ///
+    /// # Errors
+    /// [`FileError`] when it is here and cannot be read.
+    pub fn find(&self, id: &str) -> Result<Option<Vec<u8>>, FileError> {
+        let hex = id.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+        if !hex || !(8..=64).contains(&id.len()) {
+            return Ok(None);
+        }
+        let named = |path: &PathBuf| {
+            let name = path.file_name().map(std::ffi::OsStr::as_encoded_bytes);
+            name.is_some_and(|name| name.starts_with(id.as_bytes()))
+        };
+        let path = self.paths().find(named);
+        let maximum = mutirao_wire::limits::BUNDLE_BYTES_MAX as u64;
+        path.map_or(Ok(None), |path| files::read_if_there(&path, maximum))
     }
 
     /// How many receipts are kept.
@@ -66,6 +84,10 @@ mod tests {
         let receipts = Receipts::new(data.path());
         let path = receipts.keep(ReceiptId(Digest([7; 32])), "{}").expect("kept");
         files::check_private(&path).expect("private");
+        assert_eq!(receipts.find("07070707").expect("read").as_deref(), Some(&b"{}"[..]));
+        for stranger in ["07070708", "0707", "../keys/peer.key", "0707070*", ""] {
+            assert_eq!(receipts.find(stranger).expect("read"), None, "{stranger}");
+        }
         let day = Duration::from_secs(24 * 60 * 60);
         assert_eq!(receipts.expire(30, SystemTime::now() + day * 29), 0);
         assert_eq!(receipts.expire(0, SystemTime::now() + day * 999), 0);

@@ -18,22 +18,9 @@ pub fn run(node: &Node, provide: &ProvideArguments, printer: Printer) -> anyhow:
         printer.say("stop with Ctrl-C");
         let key = keys.peer.peer_key().to_string();
         printer.object(&json!({ "ticket": ticket.to_string(), "provider": key }));
-        interrupted().await;
+        super::interrupted().await;
         printer.say("letting running answers end …");
         providing.stop().await;
         Ok(ExitCode::SUCCESS)
     })
-}
-
-/// Ctrl-C, or the polite signal of a service manager.
-async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminated.recv() => {}
-    }
 }

@@ -51,6 +51,14 @@ pub enum AskError {
     /// The network failed.
     #[error(transparent)]
     Net(#[from] NetError),
+    /// The HTTP door cannot be opened.
+    #[error("cannot listen on {address}: {reason}; choose another with --http")]
+    Door {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// What the system said.
+        reason: String,
+    },
     /// The prompt leaves no room for an answer.
     #[error("the prompt has {tokens} tokens; the model's context is {context}. Shorten it")]
     PromptTooLong {

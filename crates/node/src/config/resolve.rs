@@ -56,6 +56,8 @@ pub(super) fn resolve(settings: &Settings, home: &Home) -> Result<Config, Config
         threads: if threads == 0 { cores() } else { threads.min(256) },
         listen: read
             .choice("listen", "an address such as 127.0.0.1:4242", |text| text.parse().ok())?,
+        http: read.choice("http", "an address such as 127.0.0.1:8080", |text| text.parse().ok())?,
+        http_waiting: read.number("http_waiting")?,
         capacity: read.number("capacity")?,
         pace: read.number("pace")?,
         receipts: read.choice("receipts", "true or false", |text| text.parse().ok())?,

@@ -43,6 +43,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("listen", "MUTIRAO_LISTEN", "127.0.0.1:0", "where a provider listens"),
     setting("capacity", "MUTIRAO_CAPACITY", "4", "jobs a provider takes at once"),
     setting("pace", "MUTIRAO_PACE", "0", "most tokens a second per job; 0 is no limit"),
+    setting("http", "MUTIRAO_HTTP", "127.0.0.1:8080", "where `mutirao serve` listens"),
+    setting("http_waiting", "MUTIRAO_HTTP_WAITING", "64", "requests that may wait for a place"),
     setting("receipts", "MUTIRAO_RECEIPTS", "true", "keep the receipts of answers"),
     setting("receipt_days", "MUTIRAO_RECEIPT_DAYS", "30", "days that receipts are kept"),
 ];

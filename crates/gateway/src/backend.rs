@@ -1,0 +1,141 @@
+//! What the door needs from the house behind it.
+
+use mutirao_wire::bundle::Message;
+use mutirao_wire::{Finish, PeerKey, ReceiptId, Sampling};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::sync::mpsc::Sender;
+
+/// A future that can be sent between threads.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A question, read from HTTP and already within bounds.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// The model's name.
+    pub model: String,
+    /// The conversation.
+    pub messages: Vec<Message>,
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+    /// The short seed, when the caller gave one.
+    pub seed: Option<u64>,
+    /// Most tokens of the answer.
+    pub max_tokens: u32,
+    /// Texts that end the answer.
+    pub stop: Vec<String>,
+}
+
+/// What is known before anybody is asked.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// Names model and arithmetic: the same fingerprint and question give the same answer.
+    pub fingerprint: String,
+    /// Tokens of the prompt.
+    pub prompt_tokens: u32,
+}
+
+/// What happens while an answer comes.
+#[derive(Debug, Clone)]
+pub enum Said {
+    /// More text, and who wrote it.
+    Text {
+        /// The text.
+        text: String,
+        /// Who.
+        provider: PeerKey,
+    },
+    /// A provider is out.
+    Lost {
+        /// Who.
+        provider: PeerKey,
+        /// Why.
+        why: String,
+    },
+}
+
+/// A whole answer and what is known about it.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Its text.
+    pub text: String,
+    /// How it ended.
+    pub finish: Finish,
+    /// Tokens of the prompt.
+    pub prompt_tokens: u32,
+    /// Tokens of the answer.
+    pub answer_tokens: u32,
+    /// Who wrote it, in order.
+    pub providers: Vec<PeerKey>,
+    /// Who saw the prompt.
+    pub seen_by: Vec<PeerKey>,
+    /// Names the receipt.
+    pub receipt: ReceiptId,
+    /// How far it was checked, in words.
+    pub verification: &'static str,
+    /// Until the first token.
+    pub first_token: Duration,
+    /// Until the receipt.
+    pub total: Duration,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum AskFailure {
+    /// No model has that name.
+    #[error("{0}")]
+    UnknownModel(String),
+    /// The prompt leaves no room.
+    #[error("{0}")]
+    PromptTooLong(String),
+    /// The messages cannot be rendered, or the job makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// Nobody can answer now.
+    #[error("{0}")]
+    Nobody(String),
+    /// Part of a wrong answer was shown.
+    #[error("{reason}")]
+    Diverged {
+        /// What happened.
+        reason: String,
+        /// The first wrong token.
+        position: u32,
+        /// Who wrote it.
+        provider: PeerKey,
+    },
+    /// The node failed.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// A model that can be asked.
+#[derive(Debug, Clone)]
+pub struct ModelEntry {
+    /// Its name.
+    pub name: String,
+    /// Its id, hexadecimal.
+    pub model_id: String,
+    /// Longest prompt and answer together, in tokens.
+    pub context: u32,
+}
+
+/// The house behind the door. Blocking work is its own affair: each method may take long.
+pub trait Backend: Send + Sync + 'static {
+    /// The models that can be asked.
+    fn models(self: Arc<Self>) -> BoxFuture<Vec<ModelEntry>>;
+
+    /// Whether a question can be asked at all; nobody sees it yet.
+    fn check(self: Arc<Self>, ask: Ask) -> BoxFuture<Result<Checked, AskFailure>>;
+
+    /// Asks. `say` has room for every event of the answer. Dropping the future ends the answer
+    /// where it stands.
+    fn ask(self: Arc<Self>, ask: Ask, say: Sender<Said>) -> BoxFuture<Result<Answer, AskFailure>>;
+
+    /// The file of a receipt, by its id.
+    fn receipt(&self, id: &str) -> Option<Vec<u8>>;
+}

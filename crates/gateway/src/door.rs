@@ -1,0 +1,109 @@
+//! The routes, and the listener they hang on.
+
+use crate::backend::Backend;
+use crate::error::ApiError;
+use crate::guard::{self, Guard};
+use crate::metrics::Metrics;
+use crate::openai;
+use crate::queue::Queue;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router, middleware};
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// Largest request body, in bytes: a long conversation, many times over.
+const BODY_BYTES_MAX: usize = 8 << 20;
+
+/// How a door is set up.
+#[derive(Debug, Clone)]
+pub struct DoorSettings {
+    /// The token that every request must carry.
+    pub token: String,
+    /// Host names besides loopback's that are this machine's.
+    pub hosts: Vec<String>,
+    /// Answers at once.
+    pub running_max: usize,
+    /// Questions that may wait.
+    pub waiting_max: usize,
+}
+
+/// What the handlers share.
+pub struct Door {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) queue: Queue,
+    guard: Arc<Guard>,
+}
+
+impl Door {
+    /// A door in front of `backend`.
+    #[must_use]
+    pub fn new(backend: Arc<dyn Backend>, settings: &DoorSettings) -> Self {
+        Self {
+            backend,
+            metrics: Arc::new(Metrics::new()),
+            queue: Queue::new(settings.running_max, settings.waiting_max),
+            guard: Arc::new(Guard::new(&settings.token, &settings.hosts)),
+        }
+    }
+
+    /// All routes, behind the guard.
+    pub fn router(self) -> Router {
+        let guard = self.guard.clone();
+        Router::new()
+            .route("/health", get(health))
+            .route("/metrics", get(metrics))
+            .route("/v1/models", get(openai::models))
+            .route("/v1/models/{name}", get(openai::model))
+            .route("/v1/chat/completions", post(openai::chat))
+            .route("/v1/receipts/{id}", get(receipt))
+            .fallback(unknown)
+            .method_not_allowed_fallback(wrong_method)
+            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+            .layer(middleware::from_fn_with_state(guard, guard::stand))
+            .with_state(Arc::new(self))
+    }
+}
+
+/// Serves until `stop` is done; running answers end first.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    door: Door,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    axum::serve(listener, door.router()).with_graceful_shutdown(stop).await
+}
+
+async fn health() -> Response {
+    Json(serde_json::json!({ "status": "ok" })).into_response()
+}
+
+async fn metrics(State(door): State<Arc<Door>>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], door.metrics.text()).into_response()
+}
+
+async fn receipt(State(door): State<Arc<Door>>, Path(id): Path<String>) -> Response {
+    match door.backend.receipt(&id) {
+        Some(file) => ([(header::CONTENT_TYPE, "application/json")], file).into_response(),
+        None => {
+            let message = "no receipt with this id is kept here";
+            ApiError::new(StatusCode::NOT_FOUND, "receipt_not_found", message).into_response()
+        }
+    }
+}
+
+async fn unknown() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "unknown_url", "there is nothing under this address")
+}
+
+async fn wrong_method() -> ApiError {
+    let message = "this address takes another method";
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+}

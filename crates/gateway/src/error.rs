@@ -1,0 +1,71 @@
+//! Errors as OpenAI's clients read them.
+
+use crate::backend::AskFailure;
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+/// An error on its way to a client.
+#[derive(Debug, Clone)]
+pub struct ApiError {
+    status: StatusCode,
+    kind: &'static str,
+    code: &'static str,
+    message: String,
+    parameter: Option<&'static str>,
+}
+
+impl ApiError {
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        let kind = match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "authentication_error",
+            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+            status if status.is_client_error() => "invalid_request_error",
+            _ => "server_error",
+        };
+        Self { status, kind, code, message: message.into(), parameter: None }
+    }
+
+    /// A value of the request that is not understood or not within bounds.
+    pub fn parameter(name: &'static str, message: impl Into<String>) -> Self {
+        let error = Self::new(StatusCode::BAD_REQUEST, "invalid_value", message);
+        Self { parameter: Some(name), ..error }
+    }
+
+    /// The `error` object, as it stands in a body or in a stream.
+    pub fn object(&self) -> Value {
+        json!({ "error": {
+            "message": self.message,
+            "type": self.kind,
+            "param": self.parameter,
+            "code": self.code,
+        }})
+    }
+}
+
+impl From<AskFailure> for ApiError {
+    fn from(failure: AskFailure) -> Self {
+        let message = failure.to_string();
+        let (status, code) = match failure {
+            AskFailure::UnknownModel(_) => (StatusCode::NOT_FOUND, "model_not_found"),
+            AskFailure::PromptTooLong(_) => (StatusCode::BAD_REQUEST, "context_length_exceeded"),
+            AskFailure::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid_value"),
+            AskFailure::Nobody(_) => (StatusCode::SERVICE_UNAVAILABLE, "no_provider"),
+            AskFailure::Diverged { .. } => (StatusCode::BAD_GATEWAY, "answer_diverged"),
+            AskFailure::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
+        };
+        Self::new(status, code, message)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.object())).into_response();
+        let later = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
+        if later.contains(&self.status) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}

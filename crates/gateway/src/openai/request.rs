@@ -1,0 +1,197 @@
+//! `POST /v1/chat/completions`, read strictly where meaning depends on it: a setting that would be
+//! ignored is refused, because ignoring it would give another answer than was asked for.
+
+use crate::backend::Ask;
+use crate::error::ApiError;
+use axum::http::StatusCode;
+use mutirao_wire::Sampling;
+use mutirao_wire::bundle::Message;
+use mutirao_wire::limits::MESSAGES_MAX;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Tokens of an answer when the request names no number.
+const MAX_TOKENS: u32 = 1024;
+/// Most stop texts, as OpenAI's.
+const STOPS_MAX: usize = 4;
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Content {
+    Text(String),
+    Parts(Vec<Part>),
+}
+
+#[derive(Debug, Deserialize)]
+struct Part {
+    #[serde(rename = "type")]
+    kind: String,
+    text: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Said {
+    role: String,
+    content: Option<Content>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Stop {
+    One(String),
+    Many(Vec<String>),
+}
+
+#[derive(Debug, Deserialize)]
+struct StreamOptions {
+    #[serde(default)]
+    include_usage: bool,
+}
+
+/// The fields that are understood. Others that change no answer (`user`, `store`, `metadata`) pass.
+#[derive(Debug, Deserialize)]
+pub struct ChatRequest {
+    model: String,
+    messages: Vec<Said>,
+    stream: Option<bool>,
+    stream_options: Option<StreamOptions>,
+    max_tokens: Option<u32>,
+    max_completion_tokens: Option<u32>,
+    temperature: Option<f64>,
+    top_p: Option<f64>,
+    seed: Option<i64>,
+    stop: Option<Stop>,
+    n: Option<u32>,
+    presence_penalty: Option<f64>,
+    frequency_penalty: Option<f64>,
+    logit_bias: Option<Value>,
+    logprobs: Option<bool>,
+    response_format: Option<Value>,
+    tools: Option<Value>,
+}
+
+fn is_something(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        _ => true,
+    }
+}
+
+impl ChatRequest {
+    pub fn read(body: &[u8]) -> Result<Self, ApiError> {
+        serde_json::from_slice(body).map_err(|error| {
+            let message = format!("the body is no chat completion request: {error}");
+            ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", message)
+        })
+    }
+
+    pub fn is_streamed(&self) -> bool {
+        self.stream.unwrap_or(false)
+    }
+
+    pub fn wants_usage(&self) -> bool {
+        self.stream_options.as_ref().is_some_and(|options| options.include_usage)
+    }
+
+    /// The question, or the first thing in it that cannot be done.
+    pub fn ask(&self) -> Result<Ask, ApiError> {
+        self.refuse_what_would_be_ignored()?;
+        if self.messages.is_empty() || self.messages.len() > MESSAGES_MAX {
+            let message = format!("messages: 1 to {MESSAGES_MAX} are taken");
+            return Err(ApiError::parameter("messages", message));
+        }
+        let max_tokens = self.max_completion_tokens.or(self.max_tokens).unwrap_or(MAX_TOKENS);
+        if max_tokens == 0 {
+            return Err(ApiError::parameter("max_tokens", "max_tokens: at least 1"));
+        }
+        Ok(Ask {
+            model: self.model.clone(),
+            messages: self.messages.iter().map(Said::message).collect::<Result<_, _>>()?,
+            sampling: self.sampling()?,
+            seed: self.seed.map(i64::cast_unsigned),
+            max_tokens,
+            stop: self.stops()?,
+        })
+    }
+
+    fn refuse_what_would_be_ignored(&self) -> Result<(), ApiError> {
+        let some = |value: &Option<Value>| value.as_ref().is_some_and(is_something);
+        let penalty = |value: Option<f64>| value.unwrap_or(0.0) != 0.0;
+        let text = |format: &Value| format["type"] == "text";
+        let formatted = self.response_format.as_ref().is_some_and(|format| !text(format));
+        let refused = [
+            (self.n.unwrap_or(1) != 1, "n", "one answer at a time"),
+            (some(&self.tools), "tools", "tools are not supported yet"),
+            (some(&self.logit_bias), "logit_bias", "logit_bias is not supported"),
+            (self.logprobs == Some(true), "logprobs", "logprobs are not supported yet"),
+            (formatted, "response_format", "only text is supported yet"),
+            (penalty(self.presence_penalty), "presence_penalty", "penalties are not supported"),
+            (penalty(self.frequency_penalty), "frequency_penalty", "penalties are not supported"),
+        ];
+        let first = refused.into_iter().find(|(refused, ..)| *refused);
+        first.map_or(Ok(()), |(_, name, message)| Err(ApiError::parameter(name, message)))
+    }
+
+    /// Greedy when no temperature is given: the same question, the same answer.
+    fn sampling(&self) -> Result<Sampling, ApiError> {
+        let temperature = within("temperature", self.temperature.unwrap_or(0.0), 2.0)?;
+        let top_p = within("top_p", self.top_p.unwrap_or(1.0), 1.0)?;
+        Ok(Sampling {
+            temperature_milli: (temperature * 1000.0).round() as u32,
+            top_p: ((top_p * f64::from(Sampling::ONE)).round() as u32).max(1),
+            ..Sampling::greedy()
+        })
+    }
+
+    fn stops(&self) -> Result<Vec<String>, ApiError> {
+        let stops = match &self.stop {
+            None => Vec::new(),
+            Some(Stop::One(stop)) => vec![stop.clone()],
+            Some(Stop::Many(stops)) => stops.clone(),
+        };
+        if stops.len() > STOPS_MAX || stops.iter().any(String::is_empty) {
+            let message = format!("stop: at most {STOPS_MAX} texts, none of them empty");
+            return Err(ApiError::parameter("stop", message));
+        }
+        Ok(stops)
+    }
+}
+
+impl Said {
+    fn message(&self) -> Result<Message, ApiError> {
+        let role = match self.role.as_str() {
+            "developer" => "system",
+            role @ ("system" | "user" | "assistant" | "tool") => role,
+            other => {
+                let message = format!("role {other:?}: system, user, assistant or tool");
+                return Err(ApiError::parameter("messages", message));
+            }
+        };
+        Ok(Message { role: role.into(), content: self.text()? })
+    }
+
+    fn text(&self) -> Result<String, ApiError> {
+        let parts = match &self.content {
+            None => return Ok(String::new()),
+            Some(Content::Text(text)) => return Ok(text.clone()),
+            Some(Content::Parts(parts)) => parts,
+        };
+        let text = |part: &Part| match (part.kind.as_str(), &part.text) {
+            ("text", Some(text)) => Ok(text.clone()),
+            _ => {
+                let message = format!("content of type {:?}: only text is supported", part.kind);
+                Err(ApiError::parameter("messages", message))
+            }
+        };
+        parts.iter().map(text).collect()
+    }
+}
+
+fn within(name: &'static str, value: f64, maximum: f64) -> Result<f64, ApiError> {
+    if (0.0..=maximum).contains(&value) {
+        return Ok(value);
+    }
+    Err(ApiError::parameter(name, format!("{name} is {value}; 0 to {maximum} is taken")))
+}

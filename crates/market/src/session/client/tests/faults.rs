@@ -1,0 +1,251 @@
+//! Providers that fail: each is left with a reason, and nothing of the answer is lost.
+
+use super::*;
+
+const LONG: u32 = 40;
+
+#[test]
+fn an_honest_provider_gives_the_one_answer_in_every_mode() {
+    for mode in [STREAMED, AUDITED, Mode::Checked] {
+        let stage = Stage::play(&job(LONG), mode, &[Manner::Honest]);
+        stage.is_right(&job(LONG));
+        assert_eq!(stage.outcome().proven, mode != STREAMED);
+        assert!(stage.left.is_empty() && stage.writers.iter().all(|key| *key == peer(1)));
+    }
+}
+
+// spec: SESSION-1.3, SESSION-4.2
+#[test]
+fn after_a_death_at_any_token_the_next_provider_goes_on_with_the_very_next_one() {
+    let job = job(LONG);
+    for at in 0..LONG as usize {
+        for manner in [Manner::Dies(at), Manner::Closes(at)] {
+            let stage = Stage::play(&job, STREAMED, &[manner, Manner::Honest]);
+            stage.is_right(&job);
+            let [(_, first, none), (second, order, prefix)] = &stage.opened[..] else {
+                panic!("two orders: {:?}", stage.opened)
+            };
+            assert!(none.is_empty() && first.start == 0 && first.job == order.job);
+            assert_eq!((*second, order.provider), (peer(2), peer(2)));
+            assert_eq!((order.start, prefix.len()), (count(at), at));
+            let outcome = stage.outcome();
+            let served = outcome.receipt.receipt.served;
+            assert_eq!(served, Served { start: count(at), end: LONG });
+            let starts: Vec<u32> = outcome.parts.iter().map(|part| part.start).collect();
+            assert_eq!(starts, if at == 0 { vec![0] } else { vec![0, count(at)] });
+        }
+    }
+}
+
+#[test]
+fn two_deaths_in_one_answer_change_nothing_either() {
+    let job = job(LONG);
+    let manners = [Manner::Dies(9), Manner::Closes(23), Manner::Honest];
+    let stage = Stage::play(&job, STREAMED, &manners);
+    stage.is_right(&job);
+    assert_eq!(stage.left(), [1, 2]);
+    assert_eq!(stage.outcome().seen_by, [peer(1), peer(2), peer(3)]);
+}
+
+// spec: SESSION-4.1
+#[test]
+fn when_nobody_is_left_the_error_names_everybody_and_why() {
+    let manners = [Manner::Away, Manner::Mute, Manner::Busy, Manner::Closes(3), Manner::Dies(7)];
+    let stage = Stage::play(&job(LONG), STREAMED, &manners);
+    let SessionError::NobodyLeft { tried } = stage.error() else { panic!("another error") };
+    let said: Vec<&str> = tried.iter().map(|(_, why)| why.as_str()).collect();
+    let wanted = ["no reply", "silent", "Busy", "closed the stream", "silent"];
+    assert_eq!(said.len(), wanted.len());
+    assert!(said.iter().zip(wanted).all(|(why, word)| why.contains(word)), "{said:?}");
+    assert_eq!(stage.left(), [1, 2, 3, 4, 5]);
+    assert_eq!(stage.shown, Toy::default().answer(&job(LONG)).0[..7]);
+}
+
+// spec: SESSION-3.1
+#[test]
+fn no_more_providers_see_the_prompt_than_the_policy_allows() {
+    let few = Policy { seen_by_max: 2, ..policy(STREAMED) };
+    let manners = [Manner::Away, Manner::Dies(4), Manner::Dies(8), Manner::Honest];
+    let mut stage = Stage::new(&job(LONG), few, &manners);
+    stage.run();
+    assert!(matches!(stage.error(), SessionError::SeenByEnough { maximum: 2 }));
+    let asked: Vec<PeerKey> = stage.opened.iter().map(|(key, ..)| *key).collect();
+    assert_eq!(asked, [peer(2), peer(3)], "who could not be reached saw nothing");
+}
+
+// spec: SESSION-3.2
+#[test]
+fn a_token_out_of_order_out_of_vocabulary_or_after_the_end_is_refused() {
+    fn skip(frame: &mut ProviderFrame) {
+        if let ProviderFrame::Token { index, .. } = frame {
+            *index += 1;
+        }
+    }
+    fn unknown(frame: &mut ProviderFrame) {
+        if let ProviderFrame::Token { token, .. } = frame {
+            *token = Token(VOCABULARY);
+        }
+    }
+    fn more(frame: &mut ProviderFrame) {
+        *frame = ProviderFrame::Token { index: 16, token: Token(1) };
+    }
+    let job = job(16);
+    let bends: [(Manner, &str); 3] = [
+        (Manner::Bends(5, skip), "came where"),
+        (Manner::Bends(5, unknown), "vocabulary"),
+        (Manner::Bends(17, more), "after the end"),
+    ];
+    for (manner, word) in bends {
+        let stage = Stage::play(&job, STREAMED, &[manner, Manner::Honest]);
+        stage.is_right(&job);
+        assert!(stage.left[0].1.contains(word), "{:?}", stage.left);
+    }
+}
+
+/// Frame 17 of a long answer: `Accepted`, sixteen tokens, then the first checkpoint.
+const FIRST_CHECKPOINT: usize = 17;
+
+// spec: RECEIPT-2.1, SESSION-3.3
+#[test]
+fn a_checkpoint_that_binds_something_else_is_refused_by_the_name_of_its_field() {
+    fn bend(frame: &mut ProviderFrame, change: impl Fn(&mut mutirao_wire::Checkpoint)) {
+        let ProviderFrame::Checkpoint(signed) = frame else { panic!("a checkpoint") };
+        let mut point = signed.checkpoint;
+        change(&mut point);
+        *signed = point.sign(&receipts(1));
+    }
+    let bends: [(fn(&mut ProviderFrame), &str); 5] = [
+        (|frame| bend(frame, |point| point.job.0.0[0] ^= 1), "job"),
+        (|frame| bend(frame, |point| point.order.0.0[0] ^= 1), "order"),
+        (|frame| bend(frame, |point| point.index -= 1), "index"),
+        (|frame| bend(frame, |point| point.prefix.0.0[0] ^= 1), "prefix"),
+        (
+            |frame| {
+                let ProviderFrame::Checkpoint(signed) = frame else { panic!("a checkpoint") };
+                *signed = signed.checkpoint.sign(&receipts(9));
+            },
+            "signature",
+        ),
+    ];
+    for (change, field) in bends {
+        let manners = [Manner::Bends(FIRST_CHECKPOINT, change), Manner::Honest];
+        let stage = Stage::play(&job(LONG), STREAMED, &manners);
+        stage.is_right(&job(LONG));
+        assert_eq!(stage.left[0].1, format!("a checkpoint whose {field} is wrong"));
+    }
+    let silent: fn(&mut ProviderFrame) = |frame| {
+        *frame = ProviderFrame::Token { index: 16, token: Token(0) };
+    };
+    let manners = [Manner::Bends(FIRST_CHECKPOINT, silent), Manner::Honest];
+    let stage = Stage::play(&job(LONG), STREAMED, &manners);
+    assert!(stage.left[0].1.contains("did not sign"), "{:?}", stage.left);
+}
+
+fn bend_receipt(frame: &mut ProviderFrame, change: impl Fn(&mut Receipt)) {
+    let ProviderFrame::Receipt(signed) = frame else { panic!("a receipt: {frame:?}") };
+    let mut receipt = signed.receipt;
+    change(&mut receipt);
+    *signed = receipt.sign(&receipts(1));
+}
+
+// spec: RECEIPT-2.2
+#[test]
+fn each_of_the_thirteen_things_a_receipt_says_is_compared_and_named() {
+    let bends: [(fn(&mut ProviderFrame), &str); 13] = [
+        (|frame| bend_receipt(frame, |said| said.job.0.0[0] ^= 1), "job"),
+        (|frame| bend_receipt(frame, |said| said.order.0.0[0] ^= 1), "order"),
+        (|frame| bend_receipt(frame, |said| said.answer.0.0[0] ^= 1), "answer"),
+        (|frame| bend_receipt(frame, |said| said.model = ModelId(Digest([1; 32]))), "model"),
+        (|frame| bend_receipt(frame, |said| said.op_set = OpSet(2)), "op set"),
+        (|frame| bend_receipt(frame, |said| said.prompt_tokens += 1), "prompt count"),
+        (|frame| bend_receipt(frame, |said| said.answer_tokens += 1), "answer count"),
+        (|frame| bend_receipt(frame, |said| said.served.start += 1), "served start"),
+        (|frame| bend_receipt(frame, |said| said.served.end += 1), "served end"),
+        (|frame| bend_receipt(frame, |said| said.provider = peer(2)), "provider"),
+        (|frame| bend_receipt(frame, |said| said.price = Amount(said.price.0 + 1)), "price"),
+        (|frame| bend_receipt(frame, |said| said.finish = Finish::Eos), "finish"),
+        (
+            |frame| {
+                let ProviderFrame::Receipt(signed) = frame else { panic!("a receipt") };
+                *signed = signed.receipt.sign(&receipts(9));
+            },
+            "signature",
+        ),
+    ];
+    // Accepted, twelve tokens, the last checkpoint, and then the receipt.
+    let job = job(12);
+    for (change, field) in bends {
+        let manners = [Manner::Bends(14, change), Manner::Honest];
+        let stage = Stage::play(&job, STREAMED, &manners);
+        stage.is_right(&job);
+        assert_eq!(stage.left[0].1, format!("a receipt whose {field} is wrong"));
+    }
+}
+
+// spec: SESSION-4.6
+#[test]
+fn a_provider_that_comes_back_after_it_was_left_is_not_heard() {
+    let job = job(LONG);
+    let mut stage = Stage::new(&job, policy(STREAMED), &[Manner::Dies(5), Manner::Honest]);
+    while stage.left.is_empty() {
+        match stage.events.pop_front() {
+            Some(event) => stage.step(event),
+            None => {
+                stage.now = stage.client.timer().expect("a timer");
+                stage.step(Event::Tick);
+            }
+        }
+    }
+    let late = ProviderFrame::Token { index: 5, token: Token(0) };
+    stage.events.push_back(Event::Frame(Attempt(0), late));
+    stage.events.push_back(Event::Lost(Attempt(0), "at last".into()));
+    stage.events.push_back(Event::Connected(Attempt(0)));
+    stage.run();
+    stage.is_right(&job);
+    assert_eq!(stage.left(), [1]);
+}
+
+#[test]
+fn a_stream_that_closes_after_its_receipt_costs_no_second_provider() {
+    let job = job(LONG);
+    let mut stage = Stage::new(&job, policy(AUDITED), &[Manner::Honest, Manner::Honest]);
+    while stage.replays.is_empty() {
+        let event = stage.events.pop_front().expect("the answer comes without the clock");
+        stage.step(event);
+    }
+    stage.events.push_front(Event::Lost(Attempt(0), "it closed the stream".into()));
+    stage.run();
+    stage.is_right(&job);
+    assert!(stage.left.is_empty() && stage.outcome().seen_by == [peer(1)]);
+}
+
+// spec: SESSION-5.3
+#[test]
+fn at_its_deadline_a_session_ends_whatever_it_waits_for() {
+    let soon = Policy { deadline_ms: DAWN + 1_500, ..policy(STREAMED) };
+    for manners in [[Manner::Mute, Manner::Honest], [Manner::Dies(3), Manner::Mute]] {
+        let mut stage = Stage::new(&job(LONG), soon.clone(), &manners);
+        stage.run();
+        assert!(matches!(stage.error(), SessionError::Deadline));
+        assert!(stage.now <= soon.deadline_ms + 2);
+    }
+}
+
+// spec: SESSION-4.5
+#[test]
+fn a_cancel_gives_a_receipt_for_exactly_so_many_tokens_whoever_was_faster() {
+    let job = job(LONG);
+    let answer = Toy::default().answer(&job).0;
+    for index in 1..LONG {
+        for manners in [[Manner::Honest, Manner::Honest], [Manner::Dies(20), Manner::Honest]] {
+            let mut stage = Stage::new(&job, policy(STREAMED), &manners);
+            stage.cancel_after = Some(index);
+            stage.run();
+            let outcome = stage.outcome();
+            assert_eq!(outcome.answer, answer[..index as usize]);
+            assert_eq!(outcome.receipt.receipt.finish, Finish::Cancelled { index });
+            let bundle = bundle(&job, &outcome.answer, outcome.receipt, outcome.offer.clone());
+            assert_eq!(audit::check(&bundle, &facts()), Ok(()));
+        }
+    }
+}

@@ -1,6 +1,9 @@
 //! Which providers may be asked, and in which order. Fails closed: no offer of the asked privacy
 //! level, no answer.
 
+#[cfg(test)]
+mod tests;
+
 use crate::Millis;
 use crate::standing::Standing;
 use mutirao_wire::{Amount, Job, PeerKey, Privacy, SignedOffer};

@@ -183,7 +183,9 @@ pub enum SessionError {
     #[error("the answer was not finished before its deadline")]
     Deadline,
     /// A token that was already shown is not the model's.
-    #[error("answer_diverged: token {position} by {} is not what the model gives", provider.short())]
+    #[error(
+        "answer_diverged: token {position} by {} is not what the model gives", provider.short()
+    )]
     AnswerDiverged {
         /// The wrong token.
         position: u32,
@@ -410,6 +412,7 @@ impl Client {
         self.wake = Some(now + Watchdog::reading_patience(reading));
     }
 
+    // spec: SESSION-5.3
     fn tick(&mut self, now: Millis, actions: &mut Vec<Action>) {
         if now >= self.policy.deadline_ms {
             return self.fail(SessionError::Deadline, actions);

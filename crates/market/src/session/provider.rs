@@ -134,6 +134,9 @@ impl Provider {
         if self.over {
             return Vec::new();
         }
+        if self.whole {
+            return self.farewell(now, event);
+        }
         match event {
             Event::Frame { frame, free } => self.frame(now, frame, free),
             Event::BadFrame(why) => self.refuse(Refusal::Protocol, why),
@@ -157,6 +160,19 @@ impl Provider {
     #[must_use]
     pub fn awaits_farewell(&self) -> bool {
         self.whole && !self.over
+    }
+
+    /// After the receipt for a whole answer only a cancel that crossed it is heard.
+    // spec: SESSION-3.7, SESSION-4.5
+    fn farewell(&mut self, now: Millis, event: Event) -> Vec<Action> {
+        let written = self.work.as_ref().map_or(0, |work| count(&work.answer));
+        match event {
+            Event::Frame { frame: ClientFrame::Cancel { index }, .. } if index <= written => {
+                self.cancelled(now, index)
+            }
+            Event::Frame { .. } | Event::BadFrame(_) | Event::Gone => self.last(Vec::new()),
+            _ => Vec::new(),
+        }
     }
 
     fn frame(&mut self, now: Millis, frame: ClientFrame, free: bool) -> Vec<Action> {

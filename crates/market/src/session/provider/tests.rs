@@ -270,12 +270,8 @@ fn engine_failures_are_refusals_with_their_reason() {
 fn nothing_is_said_or_signed_after_the_last_frame() {
     let job = job(40);
     let wrong = other(Toy::default().answer(&job).0[0]);
-    let ends: [fn() -> Event; 4] = [
-        || Event::Gone,
-        || Event::Broken("heat".into()),
-        || Event::Finished(Finish::Trap),
-        || Event::PrefixDiverges(0),
-    ];
+    let ends: [fn() -> Event; 3] =
+        [|| Event::Gone, || Event::Broken("heat".into()), || Event::PrefixDiverges(0)];
     for end in ends {
         let mut table = Table::opened(&job, &[]);
         table.write(&Toy::default(), 17);
@@ -291,6 +287,37 @@ fn nothing_is_said_or_signed_after_the_last_frame() {
         table.tell(end());
         assert_eq!(table.said.len(), said);
     }
+}
+
+// spec: SESSION-3.7, SESSION-4.5
+#[test]
+fn after_the_receipt_for_a_whole_answer_only_a_cancel_that_crossed_it_is_heard() {
+    let job = job(40);
+    let answer = Toy::default().answer(&job).0;
+    let whole = || {
+        let mut table = Table::opened(&job, &answer[..2]);
+        table.write(&Toy::default(), 1000);
+        assert!(table.receipt().is_some() && table.disengaged && table.provider.awaits_farewell());
+        table
+    };
+    for index in 2..=40 {
+        let mut table = whole();
+        table.tell(Event::Token(Token(1)));
+        table.tell(Event::Finished(Finish::Trap));
+        let said = table.hear(ClientFrame::Cancel { index });
+        let [ProviderFrame::Receipt(signed)] = said[..] else { panic!("no receipt: {said:?}") };
+        assert_eq!(signed.receipt.finish, Finish::Cancelled { index });
+        assert_eq!(signed.receipt.answer, job.answer_commitment(&answer[..index as usize]));
+        assert!(table.ended());
+    }
+    for frame in [ClientFrame::GetOffers, ClientFrame::Cancel { index: 41 }] {
+        let mut table = whole();
+        assert_eq!(table.hear(frame), []);
+        assert!(table.ended());
+    }
+    let mut table = whole();
+    assert_eq!(table.tell(Event::Gone), []);
+    assert!(table.ended());
 }
 
 #[test]
@@ -349,7 +376,7 @@ fn a_receipt_says_what_was_done() {
     let mut table = Table::opened(&job, &answer[..4]);
     table.write(&toy, 1000);
     let signed = table.receipt().expect("a receipt at the end");
-    assert!(table.ended());
+    assert!(table.provider.awaits_farewell());
     let order = order_for(&job, 4);
     let wanted = Receipt {
         job: job.commitment(),

@@ -1,9 +1,9 @@
 //! Who may use the door: the person of this machine, and no page that the person happens to visit.
 //!
 //! A page from anywhere can make a browser send requests to `127.0.0.1`. Three checks stop that:
-//! the `Host` must be a name of this machine (a rebound host name is somebody else's), the `Origin`,
-//! if a browser sends one, must be this door itself, and a token that only the owner can read must
-//! come with every request.
+//! the `Host` must be a name of this machine (a rebound host name is somebody else's), the
+//! `Origin`, if a browser sends one, must be this door itself, and a token that only the owner can
+//! read must come with every request.
 
 use crate::error::ApiError;
 use axum::extract::{Request, State};

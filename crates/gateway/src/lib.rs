@@ -1,7 +1,7 @@
 //! The HTTP door of one's own node: the OpenAI API, health, metrics and receipts.
 //!
-//! It listens on loopback and still trusts nobody: any page that the person visits can send requests
-//! to a port of this machine, so host, origin and a token are checked before anything else
+//! It listens on loopback and still trusts nobody: any page that the person visits can send
+//! requests to a port of this machine, so host, origin and a token are checked before anything else
 //! ([`guard`]). What a question means is the [`Backend`]'s business.
 #![forbid(unsafe_code)]
 

@@ -87,6 +87,7 @@ pub trait Replayer {
 }
 
 /// Fields of a receipt that replay proves.
+// spec: RECEIPT-2.5
 pub const PROVEN: &[&str] =
     &["job", "answer", "model", "op set", "prompt tokens", "answer tokens", "finish"];
 /// Fields that rest on the signer's word.
@@ -114,6 +115,7 @@ fn check_model(job: &Job, model: &ModelFacts<'_>) -> Result<(), AuditError> {
     if same { Ok(()) } else { Err(other) }
 }
 
+// spec: RECEIPT-1.3
 fn check_offer(signed: &SignedOffer, job: &Job) -> Result<(), AuditError> {
     if !signed.verifies() {
         return Err(AuditError::OfferSignature);

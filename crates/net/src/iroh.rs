@@ -3,8 +3,8 @@
 //! **Goals.** Dial a ticket; one connection per pair of nodes, one stream per job; whole frames;
 //! every limit our own. **Not goals.** Discovery, relays, hole punching through unknown networks.
 //!
-//! A peer that is killed sends nothing: its streams stay silent until the idle limit. Silence is for
-//! the session's watchdog to judge, which is faster and knows what it waits for.
+//! A peer that is killed sends nothing: its streams stay silent until the idle limit. Silence is
+//! for the session's watchdog to judge, which is faster and knows what it waits for.
 
 use crate::link::{BoxFuture, FrameReceiver, FrameSender, Link, Net, NetError};
 use crate::{ALPN, Ticket};
@@ -155,10 +155,8 @@ fn link(peer: PeerKey, sender: SendStream, receiver: RecvStream) -> Link {
 impl Node {
     /// The living connection to a peer, or a new one.
     async fn connection(&self, peer: &Ticket) -> Result<Connection, NetError> {
-        let mut connections = self.connections.lock().await;
-        connections.retain(|_, connection| connection.close_reason().is_none());
-        if let Some(connection) = connections.get(&peer.key()) {
-            return Ok(connection.clone());
+        if let Some(connection) = self.living(&peer.key()).await {
+            return Ok(connection);
         }
         let failed = |reason: String| NetError::Unreachable { peer: peer.key(), reason };
         let connecting = self.endpoint.connect(address(peer).map_err(failed)?, ALPN);
@@ -166,8 +164,15 @@ impl Node {
             .await
             .map_err(|_| failed(format!("no reply in {} s", DIAL_LIMIT.as_secs())))?
             .map_err(|error| failed(root_cause(&error)))?;
-        connections.insert(peer.key(), connection.clone());
+        self.connections.lock().await.insert(peer.key(), connection.clone());
         Ok(connection)
+    }
+
+    /// The lock is not held while a peer is dialled: one that is dead must not delay the others.
+    async fn living(&self, peer: &PeerKey) -> Option<Connection> {
+        let mut connections = self.connections.lock().await;
+        connections.retain(|_, connection| connection.close_reason().is_none());
+        connections.get(peer).cloned()
     }
 
     async fn open(&self, peer: &Ticket) -> Result<Link, NetError> {

@@ -1,7 +1,8 @@
 //! Reaches a key: whole frames over QUIC, or over memory, behind one narrow trait.
 //!
-//! The transport knows keys, addresses and frames; it does not know what a frame means. There are no
-//! default servers: a peer is reached by a ticket, and everything works with the internet unplugged.
+//! The transport knows keys, addresses and frames; it does not know what a frame means. There are
+//! no default servers: a peer is reached by a ticket, and everything works with the internet
+//! unplugged.
 #![forbid(unsafe_code)]
 
 pub mod iroh;

@@ -17,10 +17,17 @@ const FRAMES_WAITING: usize = 64;
 /// Streams that wait for [`Net::accept`].
 const BACKLOG: usize = 64;
 
+/// What the other end of a stream can notice of a node.
+#[derive(Clone)]
+struct State {
+    silent: Arc<AtomicBool>,
+    closed: watch::Receiver<bool>,
+}
+
 #[derive(Clone)]
 struct Member {
     links: mpsc::Sender<Link>,
-    silent: Arc<AtomicBool>,
+    state: State,
 }
 
 /// Where the nodes of one process meet.
@@ -40,17 +47,17 @@ impl Hub {
     #[must_use]
     pub fn node(&self, key: PeerKey) -> Arc<dyn Net> {
         let (links, accepted) = mpsc::channel(BACKLOG);
-        let member = Member { links, silent: Arc::default() };
-        self.members().insert(key, member.clone());
-        let (closing, _) = watch::channel(false);
+        let (closing, closed) = watch::channel(false);
+        let state = State { silent: Arc::default(), closed };
+        self.members().insert(key, Member { links, state: state.clone() });
         let accepted = AsyncMutex::new(accepted);
-        Arc::new(Node { hub: self.clone(), key, silent: member.silent, accepted, closing })
+        Arc::new(Node { hub: self.clone(), key, state, accepted, closing })
     }
 
     /// From now on nothing reaches or leaves this node, and nobody is told: a silent death.
     pub fn silence(&self, key: &PeerKey) {
         if let Some(member) = self.members().get(key) {
-            member.silent.store(true, Ordering::SeqCst);
+            member.state.silent.store(true, Ordering::SeqCst);
         }
     }
 
@@ -68,27 +75,40 @@ impl std::fmt::Debug for Hub {
 struct Node {
     hub: Hub,
     key: PeerKey,
-    silent: Arc<AtomicBool>,
+    state: State,
     accepted: AsyncMutex<mpsc::Receiver<Link>>,
     closing: watch::Sender<bool>,
 }
 
-/// One direction of a stream; silent as soon as either end is.
+/// One direction of a stream; silent as soon as either node is, at its end when either closes.
 struct Wire<T> {
     end: T,
-    silent: [Arc<AtomicBool>; 2],
+    nodes: [State; 2],
 }
 
 impl<T> Wire<T> {
     fn is_silent(&self) -> bool {
-        self.silent.iter().any(|silent| silent.load(Ordering::SeqCst))
+        self.nodes.iter().any(|node| node.silent.load(Ordering::SeqCst))
+    }
+
+    fn is_closed(&self) -> bool {
+        self.nodes.iter().any(|node| *node.closed.borrow())
     }
 }
 
-fn pair(silent: &[Arc<AtomicBool>; 2]) -> (Box<dyn FrameSender>, Box<dyn FrameReceiver>) {
+/// Until one of the nodes closes; a node that is gone altogether has closed.
+async fn closed(nodes: [State; 2]) {
+    let [mut one, mut other] = nodes.map(|node| node.closed);
+    tokio::select! {
+        _ = one.wait_for(|closed| *closed) => {}
+        _ = other.wait_for(|closed| *closed) => {}
+    }
+}
+
+fn pair(nodes: &[State; 2]) -> (Box<dyn FrameSender>, Box<dyn FrameReceiver>) {
     let (sender, receiver) = mpsc::channel::<Vec<u8>>(FRAMES_WAITING);
-    let sender = Wire { end: Some(sender), silent: silent.clone() };
-    let receiver = Wire { end: receiver, silent: silent.clone() };
+    let sender = Wire { end: Some(sender), nodes: nodes.clone() };
+    let receiver = Wire { end: receiver, nodes: nodes.clone() };
     (Box::new(sender), Box::new(receiver))
 }
 
@@ -103,6 +123,9 @@ impl FrameSender for Wire<Option<mpsc::Sender<Vec<u8>>>> {
                 return Ok(());
             }
             let gone = || NetError::Broken { reason: "the other end is gone".into() };
+            if self.is_closed() {
+                return Err(gone());
+            }
             let sender = self.end.as_ref().ok_or_else(gone)?;
             sender.send(frame).await.map_err(|_| gone())
         })
@@ -119,7 +142,12 @@ impl FrameSender for Wire<Option<mpsc::Sender<Vec<u8>>>> {
 impl FrameReceiver for Wire<mpsc::Receiver<Vec<u8>>> {
     fn receive(&mut self) -> BoxFuture<'_, Result<Option<Vec<u8>>, NetError>> {
         Box::pin(async move {
-            let frame = self.end.recv().await;
+            let nodes = self.nodes.clone();
+            let frame = tokio::select! {
+                biased;
+                frame = self.end.recv() => frame,
+                () = closed(nodes) => None,
+            };
             if self.is_silent() {
                 std::future::pending::<()>().await;
             }
@@ -136,12 +164,13 @@ impl Node {
         };
         let member = self.hub.members().get(&peer.key()).cloned();
         let member = member.ok_or_else(|| failed("nobody has this key"))?;
-        if member.silent.load(Ordering::SeqCst) || self.silent.load(Ordering::SeqCst) {
+        let is_silent = |state: &State| state.silent.load(Ordering::SeqCst);
+        if is_silent(&member.state) || is_silent(&self.state) {
             return Err(failed("no reply"));
         }
-        let silent = [self.silent.clone(), member.silent.clone()];
-        let (to_peer, at_peer) = pair(&silent);
-        let (to_us, at_us) = pair(&silent);
+        let nodes = [self.state.clone(), member.state.clone()];
+        let (to_peer, at_peer) = pair(&nodes);
+        let (to_us, at_us) = pair(&nodes);
         let theirs = Link { peer: self.key, sender: to_us, receiver: at_peer };
         member.links.send(theirs).await.map_err(|_| failed("it is closed"))?;
         Ok(Link { peer: peer.key(), sender: to_peer, receiver: at_us })

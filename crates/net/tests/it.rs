@@ -1,5 +1,5 @@
-//! Two transports, one contract: the suite runs over memory and over QUIC on this machine's loopback.
-//! What only a real wire can do to us is tested apart.
+//! Two transports, one contract: the suite runs over memory and over QUIC on this machine's
+//! loopback. What only a real wire can do to us is tested apart.
 
 #[path = "it/quic.rs"]
 mod quic;

@@ -1,9 +1,9 @@
 //! Seals: how a text inside a message that spells a control token stays text.
 //!
-//! Before the template runs, each such spelling is replaced by one private-use character that occurs
-//! nowhere in the input; after it ran, the characters mark exactly the places that are encoded as
-//! plain text. A message without such a spelling is not touched, so honest prompts get the same
-//! tokens as everywhere else.
+//! Before the template runs, each such spelling is replaced by one private-use character that
+//! occurs nowhere in the input; after it ran, the characters mark exactly the places that are
+//! encoded as plain text. A message without such a spelling is not touched, so honest prompts get
+//! the same tokens as everywhere else.
 //!
 //! Limit: a template that takes messages apart by character (upper case, slices) moves seals as any
 //! other character. A spelling that only arises where the template joins two texts is not sealed;

@@ -90,6 +90,7 @@ pub struct Constraint {
 record!(Constraint { engine, grammar });
 
 /// All that determines an answer, and a nonce that hides it.
+// spec: SESSION-1.1
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
     /// The exact integer semantics.
@@ -111,6 +112,7 @@ pub struct Job {
 }
 
 impl Job {
+    // spec: SESSION-1.2
     fn salt(&self, domain: &str) -> [u8; 32] {
         Digest::of(domain, &[&self.nonce]).0
     }

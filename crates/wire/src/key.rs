@@ -118,6 +118,7 @@ macro_rules! public_key {
 
         impl $name {
             /// Whether `signature` was made by this key for `purpose` over `message`.
+            // spec: RECEIPT-1.2
             #[must_use]
             pub fn verifies(
                 &self,
@@ -175,6 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
+    // spec: RECEIPT-1.2
     fn a_signature_serves_one_purpose_one_message_and_one_key() {
         let key = SigningKey::from_secret(&[7; 32]);
         let other = SigningKey::from_secret(&[8; 32]).receipt_key();

@@ -201,6 +201,7 @@ impl Encode for Receipt {
     }
 }
 
+// spec: RECEIPT-1.1
 impl Decode for Receipt {
     fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         version(input, "receipt version", RECEIPT_VERSION)?;

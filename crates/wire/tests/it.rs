@@ -65,9 +65,17 @@ proptest! {
         prop_assert!(ReceiptBundle::from_json(json.as_bytes()).is_err());
     }
 
+    // spec: RECEIPT-1.1
     #[test]
-    fn a_signed_receipt_fits_its_bound(bundle in arb_bundle()) {
-        prop_assert!(bundle.receipt.to_bytes().len() <= RECEIPT_BYTES_MAX);
+    fn a_signed_receipt_fits_its_bound_and_names_its_version_and_scheme(bundle in arb_bundle()) {
+        let bytes = bundle.receipt.to_bytes();
+        prop_assert!(bytes.len() <= RECEIPT_BYTES_MAX);
+        for (at, name) in [(0, "receipt version"), (1, "commit scheme")] {
+            let mut other = bytes.clone();
+            other[at] += 1;
+            let error = SignedReceipt::from_bytes(&other).expect_err("an unknown one");
+            prop_assert!(error.to_string().contains(name), "{}", error);
+        }
     }
 
     #[test]
@@ -88,6 +96,7 @@ proptest! {
         let _ = Evidence::from_json(&bytes);
     }
 
+    // spec: SESSION-1.1
     #[test]
     fn a_flipped_bit_in_a_job_changes_its_commitment(
         job in arb_job(),
@@ -117,6 +126,7 @@ proptest! {
         }
     }
 
+    // spec: SESSION-1.2
     #[test]
     fn commitments_to_the_same_tokens_differ_between_nonces(
         job in arb_job(),

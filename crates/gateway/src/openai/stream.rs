@@ -1,7 +1,7 @@
 //! An answer as server-sent events, each the moment it comes.
 //!
-//! The answer runs in a task of its own that ends as soon as nobody reads any more; the place in the
-//! queue ends with it.
+//! The answer runs in a task of its own that ends as soon as nobody reads any more; the place in
+//! the queue ends with it.
 
 use super::reply::Head;
 use crate::backend::{Answer, Ask, AskFailure, Checked, Said};

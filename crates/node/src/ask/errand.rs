@@ -8,6 +8,8 @@ use crate::keys::KeyError;
 use crate::models::{ModelError, Opened};
 use crate::peers::PeersError;
 use crate::standing::StandingFile;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use mutirao_market::quote;
 use mutirao_market::session::client::SessionError;
 use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
@@ -23,6 +25,8 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+/// How long the next offer may take once there is one.
+const LATE_OFFERS: Duration = Duration::from_millis(250);
 /// Longest wait for a provider's offers.
 const OFFERS_LIMIT: Duration = Duration::from_secs(4);
 
@@ -153,16 +157,19 @@ impl Errand {
         Ok(errand)
     }
 
-    /// Asks everybody for offers at the same time.
+    /// Asks everybody for offers at the same time. Once somebody has offered, the others have a
+    /// moment more: the living do not wait for the dead.
     async fn collect(&self) -> (Vec<SignedOffer>, Vec<String>) {
-        let asked = self.tickets.values().map(|ticket| fetch_offers(&*self.net, ticket));
-        let mut offers = Vec::new();
-        let mut silent = Vec::new();
-        for (ticket, result) in
-            self.tickets.values().zip(futures_util::future::join_all(asked).await)
-        {
+        let ask = |ticket| async move { (ticket, fetch_offers(&*self.net, ticket).await) };
+        let mut asked: FuturesUnordered<_> = self.tickets.values().map(ask).collect();
+        let (mut offers, mut silent) = (Vec::new(), Vec::new());
+        let mut patience = Duration::MAX;
+        while let Ok(Some((ticket, result))) = tokio::time::timeout(patience, asked.next()).await {
             match result {
-                Ok(found) => offers.extend(found),
+                Ok(found) => {
+                    offers.extend(found);
+                    patience = LATE_OFFERS;
+                }
                 Err(error) => silent.push(format!("{}: {error}", ticket.key().short())),
             }
         }

@@ -76,6 +76,7 @@ fn fifty_prompts_give_the_same_bits_in_every_chunking_slow_() {
     }
 }
 
+// spec: SESSION-1.1
 #[test]
 fn fifty_prompts_give_the_same_bits_over_the_network_and_here() {
     let place = Place::new();

@@ -86,6 +86,7 @@ fn raise_exception(reason: &str) -> Result<Value, Error> {
 }
 
 /// JSON as Python's `json.dumps` spaces it, which is what models were trained on.
+#[expect(clippy::needless_pass_by_value, reason = "the interpreter hands keywords over by value")]
 fn to_json(value: &Value, options: Kwargs) -> Result<String, Error> {
     let indent: Option<usize> = options.get("indent")?;
     let _: Option<bool> = options.get("ensure_ascii")?;

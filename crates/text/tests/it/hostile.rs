@@ -1,0 +1,124 @@
+//! Tokenizers and templates from a stranger: refused or bounded, never a panic, never a hang.
+
+use super::{TEMPLATE, TOKENIZER, VOCABULARY, message, templated};
+use mutirao_text::{TextError, TextStack};
+use proptest::prelude::*;
+use std::time::{Duration, Instant};
+
+/// Renders a hostile template; the error, if any, and not too late.
+fn rendered(template: &str) -> Result<String, TextError> {
+    let stack = TextStack::new(TOKENIZER, template.as_bytes(), VOCABULARY)?;
+    let began = Instant::now();
+    let said = stack.render(&[message("user", "hello")], None, None);
+    assert!(began.elapsed() < Duration::from_secs(20), "{template}");
+    said
+}
+
+#[test]
+fn templates_that_run_for_ever_run_out_of_fuel() {
+    let templates = [
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}",
+        "{% macro again() %}{{ again() }}{{ again() }}{% endmacro %}{{ again() }}",
+        "{% for a in range(10 ** 9) %}x{% endfor %}",
+    ];
+    for template in templates {
+        let error = rendered(template).expect_err("it ends");
+        assert!(matches!(error, TextError::Render { .. } | TextError::Template { .. }), "{error}");
+    }
+}
+
+#[test]
+fn templates_reach_no_file_no_other_template_and_no_environment() {
+    let templates = [
+        "{% include '/etc/passwd' %}",
+        "{% import 'other' as other %}",
+        "{% extends 'base' %}",
+        "{{ self.__class__.__mro__ }}",
+        "{{ ''.__class__.__subclasses__() }}",
+        "{{ cycler.__init__.__globals__.os.environ }}",
+        "{{ open('/etc/passwd').read() }}",
+    ];
+    for template in templates {
+        let said = rendered(template);
+        assert!(said.is_err() || said.is_ok_and(|text| text.trim().is_empty()), "{template}");
+    }
+}
+
+#[test]
+fn a_template_says_in_its_own_words_why_it_refuses() {
+    let error = rendered("{{ raise_exception('roles must alternate') }}").expect_err("refused");
+    assert!(error.to_string().contains("roles must alternate"), "{error}");
+    let error = rendered("{% if %}").expect_err("no template");
+    assert!(matches!(error, TextError::Template { .. }), "{error}");
+}
+
+#[test]
+fn a_template_or_tokenizer_that_is_too_large_or_no_text_is_refused() {
+    let stack = |tokenizer: &[u8], template: &[u8]| {
+        TextStack::new(tokenizer, template, VOCABULARY).expect_err("refused")
+    };
+    assert!(matches!(stack(TOKENIZER, &[0xff, 0xfe]), TextError::Template { .. }));
+    let long = vec![b' '; 64 << 20];
+    assert!(matches!(stack(TOKENIZER, &long), TextError::TooLong { .. }));
+    let long = vec![b' '; (64 << 20) + 1];
+    assert!(matches!(stack(&long, TEMPLATE), TextError::TooLong { .. }));
+    for junk in [&b""[..], b"{}", b"[]", b"null", b"{\"model\":{}}"] {
+        assert!(matches!(stack(junk, TEMPLATE), TextError::Tokenizer { .. }));
+    }
+}
+
+#[test]
+fn a_tokenizer_with_more_tokens_than_the_model_is_refused() {
+    let error = TextStack::new(TOKENIZER, TEMPLATE, VOCABULARY - 1).expect_err("one too many");
+    assert!(matches!(error, TextError::Tokenizer { .. }), "{error}");
+}
+
+#[test]
+fn a_tokenizer_cut_anywhere_is_an_error() {
+    for length in (0..TOKENIZER.len() - 2).step_by(1_337) {
+        TextStack::new(&TOKENIZER[..length], TEMPLATE, VOCABULARY).expect_err("cut");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn a_tokenizer_with_changed_bytes_is_refused_or_works_and_never_panics(
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let mut bytes = TOKENIZER.to_vec();
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Ok(stack) = TextStack::new(&bytes, TEMPLATE, VOCABULARY) {
+            let prompt = stack.prompt(&[message("user", "What is 17 + 25?")], None, None);
+            if let Ok(prompt) = prompt {
+                prop_assert!(prompt.iter().all(|token| token.0 < VOCABULARY));
+                let _ = stack.decode(&prompt);
+            }
+        }
+    }
+
+    #[test]
+    fn a_template_of_random_pieces_never_panics(
+        pieces in proptest::collection::vec(
+            prop::sample::select(&["{{", "}}", "{%", "%}", " for a in messages ", " endfor ",
+                " if ", " endif ", "messages[0]", ".content", "'", "x", " | ", "tojson", "range(3)",
+                "+", "(", ")", "set a = ", " - "][..]),
+            0..14,
+        ),
+    ) {
+        let template = pieces.concat();
+        if let Ok(stack) = TextStack::new(TOKENIZER, template.as_bytes(), VOCABULARY) {
+            let _ = stack.render(&[message("user", "hello")], None, None);
+        }
+    }
+}
+
+#[test]
+fn the_shipped_template_is_not_hostile() {
+    let stack = templated(std::str::from_utf8(TEMPLATE).expect("text"));
+    stack.render(&[message("user", "hello")], None, None).expect("rendered");
+}

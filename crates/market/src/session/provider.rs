@@ -135,7 +135,7 @@ impl Provider {
             return Vec::new();
         }
         if self.whole {
-            return self.farewell(now, event);
+            return self.farewell(now, &event);
         }
         match event {
             Event::Frame { frame, free } => self.frame(now, frame, free),
@@ -164,11 +164,11 @@ impl Provider {
 
     /// After the receipt for a whole answer only a cancel that crossed it is heard.
     // spec: SESSION-3.7, SESSION-4.5
-    fn farewell(&mut self, now: Millis, event: Event) -> Vec<Action> {
+    fn farewell(&mut self, now: Millis, event: &Event) -> Vec<Action> {
         let written = self.work.as_ref().map_or(0, |work| count(&work.answer));
         match event {
-            Event::Frame { frame: ClientFrame::Cancel { index }, .. } if index <= written => {
-                self.cancelled(now, index)
+            Event::Frame { frame: ClientFrame::Cancel { index }, .. } if *index <= written => {
+                self.cancelled(now, *index)
             }
             Event::Frame { .. } | Event::BadFrame(_) | Event::Gone => self.last(Vec::new()),
             _ => Vec::new(),

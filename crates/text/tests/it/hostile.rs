@@ -3,15 +3,11 @@
 use super::{TEMPLATE, TOKENIZER, VOCABULARY, message, templated};
 use mutirao_text::{TextError, TextStack};
 use proptest::prelude::*;
-use std::time::{Duration, Instant};
 
-/// Renders a hostile template; the error, if any, and not too late.
+/// Renders a hostile template; that this comes back at all is what fuel is for.
 fn rendered(template: &str) -> Result<String, TextError> {
     let stack = TextStack::new(TOKENIZER, template.as_bytes(), VOCABULARY)?;
-    let began = Instant::now();
-    let said = stack.render(&[message("user", "hello")], None, None);
-    assert!(began.elapsed() < Duration::from_secs(20), "{template}");
-    said
+    stack.render(&[message("user", "hello")], None, None)
 }
 
 #[test]

@@ -34,8 +34,11 @@ enum Manner {
     /// Ends at this token as if the engine had trapped.
     Gives(usize),
     /// Changes this number of the frames it says.
-    Bends(usize, fn(&mut ProviderFrame)),
+    Bends(usize, Bend),
 }
+
+/// A change to a frame.
+type Bend = fn(&mut ProviderFrame);
 
 /// A stream to one provider.
 struct Stream {
@@ -232,10 +235,9 @@ impl Stage {
         }
         let number = stream.said;
         stream.said += 1;
-        if let Manner::Bends(at, bend) = stream.manner {
-            if number == at {
-                bend(&mut frame);
-            }
+        match stream.manner {
+            Manner::Bends(at, bend) if at == number => bend(&mut frame),
+            _ => {}
         }
         let index = match &frame {
             ProviderFrame::Token { index, .. } => Some(*index as usize),

@@ -114,7 +114,7 @@ fn a_checkpoint_that_binds_something_else_is_refused_by_the_name_of_its_field() 
         change(&mut point);
         *signed = point.sign(&receipts(1));
     }
-    let bends: [(fn(&mut ProviderFrame), &str); 5] = [
+    let bends: [(Bend, &str); 5] = [
         (|frame| bend(frame, |point| point.job.0.0[0] ^= 1), "job"),
         (|frame| bend(frame, |point| point.order.0.0[0] ^= 1), "order"),
         (|frame| bend(frame, |point| point.index -= 1), "index"),
@@ -133,7 +133,7 @@ fn a_checkpoint_that_binds_something_else_is_refused_by_the_name_of_its_field() 
         stage.is_right(&job(LONG));
         assert_eq!(stage.left[0].1, format!("a checkpoint whose {field} is wrong"));
     }
-    let silent: fn(&mut ProviderFrame) = |frame| {
+    let silent: Bend = |frame| {
         *frame = ProviderFrame::Token { index: 16, token: Token(0) };
     };
     let manners = [Manner::Bends(FIRST_CHECKPOINT, silent), Manner::Honest];
@@ -151,7 +151,7 @@ fn bend_receipt(frame: &mut ProviderFrame, change: impl Fn(&mut Receipt)) {
 // spec: RECEIPT-2.2
 #[test]
 fn each_of_the_thirteen_things_a_receipt_says_is_compared_and_named() {
-    let bends: [(fn(&mut ProviderFrame), &str); 13] = [
+    let bends: [(Bend, &str); 13] = [
         (|frame| bend_receipt(frame, |said| said.job.0.0[0] ^= 1), "job"),
         (|frame| bend_receipt(frame, |said| said.order.0.0[0] ^= 1), "order"),
         (|frame| bend_receipt(frame, |said| said.answer.0.0[0] ^= 1), "answer"),

@@ -1,5 +1,8 @@
 //! The node behind its HTTP door: what `mutirao-gateway` asks for, in terms of [`Node::ask`].
 
+#[cfg(test)]
+mod tests;
+
 use crate::ask::{Answered, AskError, Notice, Question};
 use crate::assemble::Node;
 use crate::keys::{self, KeyError};
@@ -55,19 +58,23 @@ impl Node {
     pub async fn open_door(self) -> Result<Serving, AskError> {
         let (token, listener) = (self.door_token()?, self.listen().await?);
         let address = listener.local_addr().map_err(|error| self.no_address(&error))?;
-        let settings = DoorSettings {
-            token: token.clone(),
-            hosts: vec![address.ip().to_string()],
-            running_max: self.config().capacity as usize,
-            waiting_max: self.config().http_waiting,
-        };
-        let door = Door::new(Arc::new(self), &settings);
+        let door = self.door(&token, address);
         let (stop, stopped) = oneshot::channel();
         let stopped = async {
             let _ = stopped.await;
         };
         let serving = tokio::spawn(mutirao_gateway::serve(listener, door, stopped));
         Ok(Serving { address, token, stop, serving })
+    }
+
+    fn door(self, token: &str, address: SocketAddr) -> Door {
+        let settings = DoorSettings {
+            token: token.to_owned(),
+            hosts: vec![address.ip().to_string()],
+            running_max: self.config().capacity as usize,
+            waiting_max: self.config().http_waiting,
+        };
+        Door::new(Arc::new(self), &settings)
     }
 
     fn door_token(&self) -> Result<String, KeyError> {

@@ -1,0 +1,352 @@
+//! The door with the real node behind it: who may enter, and what stock clients get.
+
+use super::*;
+use crate::config::{Config, Home, Settings};
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode, header};
+use axum::response::Response;
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tower::ServiceExt;
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+const HOST: &str = "127.0.0.1:8080";
+
+/// A house with a door, gone afterwards.
+struct House {
+    _place: tempfile::TempDir,
+    router: Router,
+}
+
+impl House {
+    fn new(change: impl FnOnce(&mut Config)) -> Self {
+        let place = tempfile::tempdir().expect("a directory");
+        let mut config =
+            Settings::default().resolve(&Home::find(|_| None)).expect("the defaults resolve");
+        config.data_dir = place.path().to_owned();
+        config.threads = 1;
+        change(&mut config);
+        let address = HOST.parse().expect("an address");
+        let router = Node::new(config).door(TOKEN, address).router();
+        Self { _place: place, router }
+    }
+
+    async fn send(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(request).await.expect("routers do not fail")
+    }
+
+    async fn get(&self, path: &str) -> (StatusCode, Value) {
+        read(self.send(asked("GET", path, &[], "")).await).await
+    }
+
+    async fn chat(&self, request: Value) -> Response {
+        self.send(asked("POST", "/v1/chat/completions", &[], &request.to_string())).await
+    }
+}
+
+/// A request of the owner's: right host, right token, and these headers besides.
+fn asked(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(path);
+    let usual = [("host", HOST), ("authorization", &format!("Bearer {TOKEN}"))];
+    let overridden = |name: &str| headers.iter().any(|(other, _)| *other == name);
+    for (name, value) in usual.iter().filter(|(name, _)| !overridden(name)).chain(headers) {
+        if !value.is_empty() {
+            request = request.header(*name, *value);
+        }
+    }
+    request.body(Body::from(body.to_owned())).expect("a request")
+}
+
+async fn text(response: Response) -> String {
+    let bytes = to_bytes(response.into_body(), 1 << 20).await.expect("a body");
+    String::from_utf8(bytes.to_vec()).expect("text")
+}
+
+async fn read(response: Response) -> (StatusCode, Value) {
+    let status = response.status();
+    let text = text(response).await;
+    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+fn question(content: &str) -> Value {
+    json!({ "model": "village", "messages": [{ "role": "user", "content": content }] })
+}
+
+const STORY: &str = "Tell me a story about a fox and a bell.";
+
+#[tokio::test]
+async fn without_the_token_nothing_answers() {
+    let house = House::new(|_| {});
+    for path in ["/", "/health", "/metrics", "/v1/models", "/v1/receipts/00000000", "/nowhere"] {
+        for wrong in ["", "Bearer wrong", TOKEN, "Basic MDEyMw=="] {
+            let request = asked("GET", path, &[("authorization", wrong)], "");
+            let (status, said) = read(house.send(request).await).await;
+            assert_eq!(status, StatusCode::UNAUTHORIZED, "{path} {wrong}");
+            assert_eq!(said["error"]["code"], "invalid_api_key");
+        }
+    }
+    assert_eq!(house.get("/health").await, (StatusCode::OK, json!({ "status": "ok" })));
+}
+
+#[tokio::test]
+async fn a_rebound_host_name_and_a_page_from_elsewhere_are_refused_even_with_the_token() {
+    let house = House::new(|_| {});
+    for host in ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "", "[::2]:8080"] {
+        let request = asked("GET", "/v1/models", &[("host", host)], "");
+        let (status, said) = read(house.send(request).await).await;
+        assert_eq!(
+            (status, &said["error"]["code"]),
+            (StatusCode::FORBIDDEN, &"host_not_allowed".into())
+        );
+    }
+    let foreign =
+        ["http://evil.example", "null", "http://127.0.0.1:9", "https://127.0.0.1:8080", "file://"];
+    for origin in foreign {
+        let request = asked("POST", "/v1/chat/completions", &[("origin", origin)], "{}");
+        let (status, said) = read(house.send(request).await).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{origin}");
+        assert_eq!(said["error"]["code"], "origin_not_allowed");
+    }
+    for host in ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080"] {
+        let origin = format!("http://{host}");
+        let headers = [("host", host), ("origin", origin.as_str())];
+        let response = house.send(asked("GET", "/v1/models", &headers, "")).await;
+        assert_eq!(response.status(), StatusCode::OK, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn a_browser_exchanges_the_printed_address_for_a_cookie_that_stays_on_this_site() {
+    let house = House::new(|_| {});
+    let visit = |path: &str| asked("GET", path, &[("authorization", "")], "");
+    let response = house.send(visit(&format!("/?token={TOKEN}"))).await;
+    assert_eq!(response.status(), StatusCode::SEE_OTHER);
+    let cookie = response.headers()[header::SET_COOKIE].to_str().expect("text").to_owned();
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+
+    let pair = cookie.split(';').next().expect("a pair");
+    let headers = [("authorization", ""), ("cookie", pair)];
+    let response = house.send(asked("GET", "/v1/models", &headers, "")).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    for path in [format!("/v1/models?token={TOKEN}"), "/?token=wrong".into(), "/?token=".into()] {
+        assert_eq!(house.send(visit(&path)).await.status(), StatusCode::UNAUTHORIZED, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn models_are_listed_and_found_by_name() {
+    let house = House::new(|_| {});
+    let (_, list) = house.get("/v1/models").await;
+    assert_eq!(list["data"][0]["id"], "village");
+    let (status, one) = house.get("/v1/models/village").await;
+    assert_eq!((status, &one), (StatusCode::OK, &list["data"][0]));
+    let (status, said) = house.get("/v1/models/lhama").await;
+    assert_eq!(
+        (status, &said["error"]["code"]),
+        (StatusCode::NOT_FOUND, &"model_not_found".into())
+    );
+}
+
+#[tokio::test]
+async fn an_answer_comes_with_its_usage_fingerprint_writer_and_a_receipt_that_verifies() {
+    let house = House::new(|_| {});
+    let (status, said) = read(house.chat(question("What is 17 + 25?")).await).await;
+    assert_eq!(status, StatusCode::OK, "{said}");
+    assert_eq!(said["choices"][0]["message"]["content"], "17 + 25 = 42");
+    assert_eq!(said["choices"][0]["finish_reason"], "stop");
+    let usage = &said["usage"];
+    assert_eq!(
+        usage["total_tokens"].as_u64(),
+        usage["prompt_tokens"]
+            .as_u64()
+            .zip(usage["completion_tokens"].as_u64())
+            .map(|(prompt, answer)| prompt + answer)
+    );
+    assert!(said["system_fingerprint"].as_str().is_some_and(|print| print.ends_with("-op1")));
+    assert_eq!(said["mutirao"]["verification"], "computed here");
+    assert_eq!(said["mutirao"]["seen_by"], said["mutirao"]["providers"]);
+
+    let path = said["mutirao"]["receipt"].as_str().expect("a path").to_owned();
+    let (status, receipt) = house.get(&path).await;
+    assert_eq!(status, StatusCode::OK);
+    let config = Settings::default().resolve(&Home::find(|_| None)).expect("defaults");
+    let verdict = Node::new(config).verify(receipt.to_string().as_bytes()).expect("judged");
+    assert!(verdict.holds());
+    assert_eq!(house.get("/v1/receipts/00000000").await.0, StatusCode::NOT_FOUND);
+}
+
+/// The objects of a stream, and whether it said that it is done.
+fn events(stream: &str) -> (Vec<Value>, bool) {
+    let data = stream.lines().filter_map(|line| line.strip_prefix("data: "));
+    let (done, objects): (Vec<_>, Vec<_>) = data.partition(|data| *data == "[DONE]");
+    let objects = objects.iter().map(|data| serde_json::from_str(data).expect("JSON"));
+    (objects.collect(), done.len() == 1)
+}
+
+#[tokio::test]
+async fn a_stream_says_the_same_text_in_pieces_and_its_receipt_at_the_end() {
+    let house = House::new(|_| {});
+    let (_, whole) = read(house.chat(question(STORY)).await).await;
+    let mut request = question(STORY);
+    request["stream"] = true.into();
+    request["stream_options"] = json!({ "include_usage": true });
+    let response = house.chat(request).await;
+    assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
+    let (chunks, done) = events(&text(response).await);
+    assert!(done && chunks.len() > 40);
+    assert_eq!(chunks[0]["choices"][0]["delta"]["role"], "assistant");
+    let piece = |chunk: &Value| chunk["choices"][0]["delta"]["content"].as_str().map(str::to_owned);
+    let pieces: String = chunks.iter().filter_map(piece).collect();
+    assert_eq!(pieces, whole["choices"][0]["message"]["content"]);
+    let [.., closing, usage] = &chunks[..] else { panic!("too short") };
+    assert_eq!(closing["choices"][0]["finish_reason"], whole["choices"][0]["finish_reason"]);
+    assert!(closing["mutirao"]["receipt_id"].is_string());
+    assert_eq!((&usage["usage"], &usage["choices"]), (&whole["usage"], &json!([])));
+}
+
+#[tokio::test]
+async fn a_length_a_stop_and_a_seed_are_obeyed() {
+    let house = House::new(|_| {});
+    let ask = |change: &dyn Fn(&mut Value)| {
+        let mut request = question(STORY);
+        change(&mut request);
+        async { read(house.chat(request).await).await.1 }
+    };
+    let short = ask(&|request| request["max_tokens"] = 5.into()).await;
+    assert_eq!(short["choices"][0]["finish_reason"], "length");
+    assert_eq!(short["usage"]["completion_tokens"], 5);
+    let stopped = ask(&|request| request["stop"] = json!(["bell"])).await;
+    assert_eq!(stopped["choices"][0]["finish_reason"], "stop");
+    assert!(!stopped["choices"][0]["message"]["content"].as_str().expect("text").contains("bell"));
+    let seeded = |seed: i64| {
+        ask(&move |request: &mut Value| {
+            request["temperature"] = 1.5.into();
+            request["seed"] = seed.into();
+        })
+    };
+    let content = |said: &Value| said["choices"][0]["message"]["content"].clone();
+    assert_eq!(content(&seeded(7).await), content(&seeded(7).await));
+    assert_ne!(content(&seeded(7).await), content(&seeded(8).await));
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_is_refused_by_its_name_and_never_ignored() {
+    let house = House::new(|_| {});
+    let refused: [(&str, Value); 12] = [
+        ("n", json!(2)),
+        ("tools", json!([{ "type": "function" }])),
+        ("logprobs", json!(true)),
+        ("logit_bias", json!({ "5": 1 })),
+        ("response_format", json!({ "type": "json_object" })),
+        ("presence_penalty", json!(0.5)),
+        ("temperature", json!(9)),
+        ("top_p", json!(-1)),
+        ("max_tokens", json!(0)),
+        ("stop", json!(["a", "b", "c", "d", "e"])),
+        ("messages", json!([])),
+        ("messages", json!([{ "role": "wizard", "content": "x" }])),
+    ];
+    for (name, value) in refused {
+        let mut request = question("hello");
+        request[name] = value;
+        let (status, said) = read(house.chat(request).await).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{name}");
+        assert_eq!(said["error"]["param"], name, "{said}");
+    }
+    let mut harmless = question("What is 17 + 25?");
+    for (name, value) in
+        [("n", json!(1)), ("tools", json!([])), ("user", json!("me")), ("stop", json!(null))]
+    {
+        harmless[name] = value;
+    }
+    assert_eq!(house.chat(harmless).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn broken_requests_get_the_status_and_code_that_clients_know() {
+    let house = House::new(|_| {});
+    let code = |status: StatusCode, said: &Value| (status.as_u16(), said["error"]["code"].clone());
+    let post = |body: &str| asked("POST", "/v1/chat/completions", &[], body);
+    for body in ["", "{", "[]", "{\"model\":\"village\"}", "\u{0}"] {
+        let (status, said) = read(house.send(post(body)).await).await;
+        assert_eq!(code(status, &said), (400, "invalid_json".into()), "{body:?}");
+    }
+    let mut unknown = question("hello");
+    unknown["model"] = "lhama".into();
+    let (status, said) = read(house.chat(unknown).await).await;
+    assert_eq!(code(status, &said), (404, "model_not_found".into()));
+    let (status, said) = read(house.chat(question(&"word ".repeat(5_000))).await).await;
+    assert_eq!(code(status, &said), (400, "context_length_exceeded".into()));
+    let huge = "x".repeat((8 << 20) + 1);
+    assert_eq!(house.send(post(&huge)).await.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(house.get("/v1/nothing").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(house.get("/v1/chat/completions").await.0, StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn nobody_to_ask_is_a_503_that_says_when_to_come_again() {
+    let house = House::new(|config| config.privacy = mutirao_wire::Privacy::Circle);
+    let response = house.chat(question("hello")).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(response.headers().contains_key(header::RETRY_AFTER));
+    let (_, said) = read(response).await;
+    assert!(said["error"]["message"].as_str().is_some_and(|why| why.contains("mutirao join")));
+}
+
+/// A house where one answer at a time is written, slowly.
+fn slow(waiting: usize) -> House {
+    House::new(|config| {
+        (config.capacity, config.http_waiting, config.pace) = (1, waiting, 50);
+    })
+}
+
+/// Starts a streamed answer and waits for its first words.
+async fn begun(house: &House) -> Response {
+    let mut request = question(STORY);
+    request["stream"] = true.into();
+    house.chat(request).await
+}
+
+#[tokio::test]
+async fn when_every_place_is_taken_the_next_waits_and_the_one_after_is_told_to_come_again() {
+    let house = slow(1);
+    let first = begun(&house).await;
+    let waiting = house.chat(question("What is 17 + 25?"));
+    let refused = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        house.chat(question("hello")).await
+    };
+    let drained = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        drop(first);
+    };
+    let (waited, refused, ()) = tokio::join!(waiting, refused, drained);
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(refused.headers().contains_key(header::RETRY_AFTER));
+    assert_eq!(waited.status(), StatusCode::OK, "the place of a client that hung up is free");
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_frees_its_place_and_is_counted() {
+    let house = slow(0);
+    for _ in 0..3 {
+        let response = begun(&house).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        let mut body = response.into_body().into_data_stream();
+        body.next().await.expect("the first words").expect("bytes");
+        drop(body);
+        for turn in 0.. {
+            let metrics = house.get("/metrics").await.1;
+            let metrics = metrics.as_str().expect("text");
+            if metrics.contains("mutirao_num_requests_running 0") {
+                break;
+            }
+            assert!(turn < 100, "its place is never free: {metrics}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    let metrics = house.get("/metrics").await.1;
+    assert!(metrics.as_str().is_some_and(|text| text.contains("request_abandoned_total 3")));
+}

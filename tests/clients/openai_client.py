@@ -1,0 +1,73 @@
+"""The stock OpenAI client against `mutirao serve`: what an existing program does, unchanged.
+
+Reads OPENAI_BASE_URL and OPENAI_API_KEY, as every program with this client does.
+"""
+
+import openai
+
+STORY = [{"role": "user", "content": "Tell me a story about a fox and a bell."}]
+
+
+def main():
+    client = openai.OpenAI(max_retries=0)
+
+    models = [model.id for model in client.models.list()]
+    assert "village" in models, models
+    assert client.models.retrieve("village").id == "village"
+    print("models:", ", ".join(models))
+
+    whole = client.chat.completions.create(model="village", messages=STORY)
+    text = whole.choices[0].message.content
+    assert whole.choices[0].finish_reason == "stop"
+    assert whole.usage.completion_tokens >= 40, whole.usage
+    assert whole.system_fingerprint.endswith("-op1")
+    print("whole:", text)
+
+    stream = client.chat.completions.create(
+        model="village", messages=STORY, stream=True, stream_options={"include_usage": True}
+    )
+    chunks = list(stream)
+    pieces = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
+    assert "".join(pieces) == text, "a stream says the same"
+    assert chunks[-1].usage == whole.usage
+    assert len([piece for piece in pieces if piece]) > 20, "it comes in pieces"
+    print("stream: the same, in", len(pieces), "pieces")
+
+    with client.chat.completions.stream(model="village", messages=STORY) as helper:
+        final = helper.get_final_completion()
+    assert final.choices[0].message.content == text
+    print("stream helper: the same")
+
+    drawn = [
+        client.chat.completions.create(
+            model="village", messages=STORY, temperature=1.2, seed=5, max_tokens=30
+        )
+        for _ in range(2)
+    ]
+    assert drawn[0].choices[0].message.content == drawn[1].choices[0].message.content
+    assert drawn[0].choices[0].finish_reason == "length"
+    print("seed: repeats itself")
+
+    stopped = client.chat.completions.create(model="village", messages=STORY, stop=["bell"])
+    assert "bell" not in stopped.choices[0].message.content
+
+    try:
+        client.chat.completions.create(model="no-such-model", messages=STORY)
+        raise AssertionError("an unknown model answered")
+    except openai.NotFoundError as error:
+        assert error.code == "model_not_found", error
+        print("unknown model:", error.body["message"])
+    try:
+        client.chat.completions.create(model="village", messages=STORY, n=2)
+        raise AssertionError("two answers were promised")
+    except openai.BadRequestError as error:
+        assert error.param == "n", error
+    try:
+        openai.OpenAI(api_key="wrong", max_retries=0).models.list()
+        raise AssertionError("a wrong key was let in")
+    except openai.AuthenticationError as error:
+        print("wrong key:", error.code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# The stock `openai` Python package uses `mutirao serve` as it uses anything else. The package comes
+# from PyPI into an environment of its own under target/; without Python the script says so and stops.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+program="${MUTIRAO:-$PWD/target/release/mutirao}"
+environment=target/clients
+if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
+  echo "openai client: SKIPPED, this machine has no python3 with venv" >&2
+  exit 0
+fi
+[ -x "$environment/bin/python" ] || python3 -m venv "$environment"
+"$environment/bin/python" -c 'import openai' 2>/dev/null ||
+  "$environment/bin/pip" install --quiet --disable-pip-version-check 'openai>=3,<4'
+
+place=$(mktemp -d)
+server=
+trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$place"' EXIT
+"$program" serve --http 127.0.0.1:0 --data-dir "$place" --json >"$place/door.json" &
+server=$!
+for _ in $(seq 100); do
+  [ -s "$place/door.json" ] && break
+  sleep 0.1
+done
+field() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" "$place/door.json"; }
+OPENAI_BASE_URL=$(field base_url) OPENAI_API_KEY=$(field api_key) \
+  "$environment/bin/python" tests/clients/openai_client.py
+kill "$server"
+wait "$server"
+server=
+echo "openai client: passed"

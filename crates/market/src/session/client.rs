@@ -395,10 +395,9 @@ impl Client {
 
     fn connected(&mut self, now: Millis, attempt: Attempt, actions: &mut Vec<Action>) {
         let (reading, start) = (self.job.prompt.len() + self.answer.len(), self.count());
-        let Some(current) = self.current.as_mut().filter(|current| current.attempt == attempt)
-        else {
-            return;
-        };
+        let dialled =
+            |current: &&mut Current| current.attempt == attempt && current.phase == Phase::Dialling;
+        let Some(current) = self.current.as_mut().filter(dialled) else { return };
         // The answer may have been cut while the stream opened.
         current.order.start = start;
         current.phase = Phase::Reading;
@@ -438,7 +437,7 @@ impl Client {
     /// In checked mode what nobody replayed yet is not handed on: nobody saw it.
     // spec: SESSION-6.1
     fn drop_unproven(&mut self) {
-        if self.policy.mode == Mode::Checked && self.cancelled.is_none() {
+        if self.policy.mode == Mode::Checked && !self.is_cut_short() {
             self.cut(self.released);
         }
     }
@@ -502,6 +501,8 @@ enum Fault {
     AfterTheEnd,
     #[error("a token after {0} that it did not sign")]
     Unsigned(u32),
+    #[error("a checkpoint over nothing new")]
+    NothingNew,
     #[error("a checkpoint whose {0} is wrong")]
     Checkpoint(&'static str),
     #[error("a receipt whose {0} is wrong")]

@@ -15,7 +15,7 @@ impl Client {
         frame: ProviderFrame,
         actions: &mut Vec<Action>,
     ) {
-        if !self.listens_to(attempt) {
+        if !self.listens_to(attempt) || self.dials() {
             return;
         }
         if let ProviderFrame::PrefixRefused { index } = frame {
@@ -43,6 +43,18 @@ impl Client {
         }
     }
 
+    /// Whether the stream is not open yet: nothing was asked, so nothing can be an answer.
+    fn dials(&self) -> bool {
+        self.current.as_ref().is_some_and(|current| current.phase == Phase::Dialling)
+    }
+
+    /// Whether the answer has all tokens that the user wants of it. A cancel may stand behind a
+    /// token that replay took away again; then the tokens before it are still wanted.
+    // spec: SESSION-4.5
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.cancelled.is_some_and(|index| self.count() >= index)
+    }
+
     /// A sign of life while the prompt is read.
     fn heard(&mut self, now: Millis) -> Result<(), Fault> {
         let reading = self.job.prompt.len() + self.answer.len();
@@ -62,7 +74,7 @@ impl Client {
         token: Token,
         actions: &mut Vec<Action>,
     ) -> Result<(), Fault> {
-        if self.cancelled.is_some() {
+        if self.is_cut_short() {
             return Ok(());
         }
         self.check_token(index, token)?;
@@ -120,10 +132,13 @@ impl Client {
         signed: SignedCheckpoint,
         actions: &mut Vec<Action>,
     ) -> Result<(), Fault> {
-        if self.cancelled.is_some() {
+        if self.is_cut_short() {
             return Ok(());
         }
         let Some(current) = &mut self.current else { return Ok(()) };
+        if current.unsigned == 0 {
+            return Err(Fault::NothingNew);
+        }
         let checkpoint = &signed.checkpoint;
         let wrong = [
             (checkpoint.job != current.order.job, "job"),
@@ -147,7 +162,7 @@ impl Client {
     // spec: SESSION-4.5
     fn receipt(&mut self, signed: SignedReceipt, actions: &mut Vec<Action>) -> Result<(), Fault> {
         let crossed = !matches!(signed.receipt.finish, Finish::Cancelled { .. });
-        if self.cancelled.is_some() && crossed {
+        if self.is_cut_short() && crossed {
             return Ok(());
         }
         let Some(current) = &self.current else { return Ok(()) };
@@ -191,10 +206,10 @@ impl Client {
     /// An answer that could go on is not finished, whatever the provider says.
     fn finish_is_right(&self, finish: Finish) -> bool {
         match finish {
-            Finish::Cancelled { index } => self.cancelled == Some(index),
-            Finish::Trap => self.natural().is_none() && self.cancelled.is_none(),
+            Finish::Cancelled { index } => self.cancelled == Some(index) && self.count() == index,
+            Finish::Trap => self.natural().is_none() && !self.is_cut_short(),
             Finish::ProviderStopped => false,
-            ended => self.cancelled.is_none() && self.natural() == Some(ended),
+            ended => self.natural() == Some(ended) && !self.is_cut_short(),
         }
     }
 

@@ -124,11 +124,20 @@ impl Client {
         if self.receipt.is_some() {
             self.settle(actions);
         } else if self.current.as_ref().is_some_and(|current| current.phase == Phase::Refused) {
-            let why = "it refused a prefix that replay confirms";
-            self.give_up(now, why.into(), actions);
+            self.refusal_judged(now, actions);
         } else {
             self.replay_window(actions);
         }
+    }
+
+    /// A window that was being replayed when the refusal came may end before the place it names.
+    // spec: SESSION-4.4
+    fn refusal_judged(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        if self.proven < self.answer.len() {
+            return self.replay(actions);
+        }
+        let why = "it refused a prefix that replay confirms";
+        self.give_up(now, why.into(), actions);
     }
 
     /// The token at `position` is not the model's: its author lied.

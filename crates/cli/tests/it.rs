@@ -1,5 +1,8 @@
 //! The program as a person meets it: each command, and each way to get it wrong.
 
+#[path = "it/trials.rs"]
+mod trials;
+
 use serde_json::Value;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;

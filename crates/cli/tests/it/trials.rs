@@ -1,0 +1,129 @@
+//! Answers from real processes that are killed or frozen while they write.
+//!
+//! Each trial starts three providers, joins them from a client of its own, and strikes one or two
+//! of them at moments drawn from the trial's number. The answer must be the unbroken one, and its
+//! receipt must verify. At least one provider always stays alive.
+
+use super::{Person, name, texts};
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+const STORY: &str = "Tell me a story about a fox and a bell.";
+/// Tokens a second: the story takes two seconds, long enough to be struck in the middle.
+const PACE: &str = "60";
+
+struct Provider {
+    process: Child,
+    ticket: String,
+}
+
+impl Provider {
+    fn start(person: &Person, number: usize) -> Self {
+        let data = person.path(&format!("provider{number}"));
+        let words = ["provide", "--json", "--throw-away-keys", "--pace", PACE, "--threads", "1"];
+        let mut process = person
+            .command(&words)
+            .args(["--data-dir", name(&data)])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a provider starts");
+        let mut line = String::new();
+        let output = process.stdout.take().expect("its output");
+        BufReader::new(output).read_line(&mut line).expect("its first line");
+        let said: Value = serde_json::from_str(&line).expect("JSON");
+        Self { process, ticket: said["ticket"].as_str().expect("a ticket").to_owned() }
+    }
+
+    fn strike(&self, signal: &str) {
+        let pid = self.process.id().to_string();
+        let status = Command::new("kill").args([signal, &pid]).status().expect("kill runs");
+        assert!(status.success(), "kill {signal} {pid}");
+    }
+}
+
+impl Drop for Provider {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Numbers that depend on the trial alone.
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+/// One trial; how many providers wrote the answer.
+fn trial(number: u64, unbroken: &str) -> usize {
+    let person = Person::new();
+    let providers: Vec<Provider> = (0..3).map(|n| Provider::start(&person, n)).collect();
+    for provider in &providers {
+        person.json(&["join", &provider.ticket]);
+    }
+    let mut draw = Draw(number);
+    let mode = if draw.below(2) == 0 { "streamed" } else { "checked" };
+    let words = ["run", "village", STORY, "--privacy", "circle", "--mode", mode, "--json"];
+    let receipt = person.path("receipt.json");
+    let client = person
+        .command(&words)
+        .args(["--receipt", name(&receipt)])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the client starts");
+    let first = draw.below(3) as usize;
+    for turn in 0..1 + draw.below(2) as usize {
+        std::thread::sleep(Duration::from_millis(200 + draw.below(1_200)));
+        let signal = if draw.below(2) == 0 { "-KILL" } else { "-STOP" };
+        providers[(first + turn) % 3].strike(signal);
+    }
+    let output = client.wait_with_output().expect("the client ends");
+    let (out, errors) = texts(&output);
+    assert!(output.status.success(), "trial {number}, {mode}: {out}{errors}");
+    let said: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(said["answer"], unbroken, "trial {number}, {mode}");
+    assert_eq!(person.json(&["verify", name(&receipt)])["holds"], true, "trial {number}");
+    said["providers"].as_array().expect("a list").len()
+}
+
+/// Trials, two at a time; how many answers changed hands.
+fn trials(numbers: std::ops::Range<u64>) -> usize {
+    let unbroken = Person::new().json(&["run", "village", STORY]);
+    let unbroken = unbroken["answer"].as_str().expect("text");
+    let next = std::sync::atomic::AtomicU64::new(numbers.start);
+    let work = || {
+        let mut changed = 0;
+        loop {
+            let number = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            if number >= numbers.end {
+                return changed;
+            }
+            changed += usize::from(trial(number, unbroken) > 1);
+        }
+    };
+    std::thread::scope(|scope| {
+        let workers = [scope.spawn(work), scope.spawn(work)];
+        workers.into_iter().map(|worker| worker.join().expect("no trial failed")).sum()
+    })
+}
+
+#[test]
+fn answers_survive_processes_that_are_killed_or_frozen() {
+    trials(0..4);
+}
+
+#[test]
+fn fifty_answers_survive_processes_that_are_killed_or_frozen_slow_() {
+    if std::env::var_os("MUTIRAO_SLOW").is_some() {
+        let changed = trials(100..150);
+        assert!(changed >= 15, "only {changed} of 50 answers changed hands");
+    }
+}

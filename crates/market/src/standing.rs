@@ -56,7 +56,9 @@ impl Standing {
     /// It answered, its first token came after `first_token_ms`.
     pub fn answered(&mut self, provider: PeerKey, first_token_ms: Millis) {
         let record = self.records.entry(provider).or_default();
-        let mean = (3 * record.first_token_ms + first_token_ms) / 4;
+        // Wider for a moment: the memory may come from a file that says anything.
+        let mean = (3 * u128::from(record.first_token_ms) + u128::from(first_token_ms)) / 4;
+        let mean = Millis::try_from(mean).unwrap_or(Millis::MAX);
         record.first_token_ms = if record.answers == 0 { first_token_ms } else { mean };
         record.answers = record.answers.saturating_add(1);
     }
@@ -83,5 +85,77 @@ impl Standing {
 impl FromIterator<(PeerKey, Record)> for Standing {
     fn from_iter<I: IntoIterator<Item = (PeerKey, Record)>>(records: I) -> Self {
         Self { records: records.into_iter().collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::peer;
+
+    #[test]
+    fn a_stranger_is_new_and_not_banned() {
+        // spec: SESSION-6.3
+        let standing = Standing::default();
+        assert_eq!(standing.of(&peer(1)), Record::default());
+        assert!(standing.is_new(&peer(1)) && !standing.is_banned(&peer(1)));
+        assert_eq!(standing.iter().count(), 0, "asking about somebody remembers nobody");
+    }
+
+    #[test]
+    fn only_a_confirmed_answer_makes_a_provider_known() {
+        // spec: SESSION-6.3
+        let mut standing = Standing::default();
+        standing.answered(peer(1), 10);
+        standing.failed(peer(1));
+        assert!(standing.is_new(&peer(1)), "answers that nobody checked say nothing");
+        standing.audited(peer(1));
+        assert!(!standing.is_new(&peer(1)) && standing.is_new(&peer(2)));
+    }
+
+    #[test]
+    fn one_lie_is_never_forgotten_whatever_follows_it() {
+        // spec: SESSION-6.5
+        let mut standing = Standing::default();
+        standing.lied(peer(1));
+        for _ in 0..100 {
+            standing.audited(peer(1));
+            standing.answered(peer(1), 1);
+        }
+        assert!(standing.is_banned(&peer(1)) && !standing.is_banned(&peer(2)));
+    }
+
+    #[test]
+    fn the_first_answer_sets_the_mean_and_later_ones_move_it_by_a_quarter() {
+        let mut standing = Standing::default();
+        let mut mean_after = |first_token_ms| {
+            standing.answered(peer(1), first_token_ms);
+            standing.of(&peer(1)).first_token_ms
+        };
+        assert_eq!([400, 0, 0, 625].map(&mut mean_after), [400, 300, 225, 325]);
+    }
+
+    #[test]
+    fn a_clock_that_ran_wild_does_not_overflow_the_mean() {
+        let mut standing = Standing::default();
+        standing.answered(peer(1), Millis::MAX);
+        standing.answered(peer(1), Millis::MAX);
+        assert!(standing.of(&peer(1)).first_token_ms >= Millis::MAX / 4);
+    }
+
+    #[test]
+    fn what_is_read_back_from_a_file_is_what_was_remembered() {
+        let mut standing = Standing::default();
+        standing.failed(peer(1));
+        standing.answered(peer(2), 70);
+        standing.audited(peer(2));
+        standing.lied(peer(3));
+        let kept: Vec<(PeerKey, Record)> = standing.iter().map(|(key, it)| (*key, *it)).collect();
+        let again: Standing = kept.iter().copied().collect();
+        assert!(again.iter().eq(standing.iter()));
+        assert_eq!(
+            again.of(&peer(2)),
+            Record { answers: 1, audits: 1, first_token_ms: 70, ..Record::default() }
+        );
     }
 }

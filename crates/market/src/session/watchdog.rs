@@ -40,7 +40,8 @@ impl Watchdog {
         gaps.sort_unstable();
         let at = (gaps.len() * 95).div_ceil(100).saturating_sub(1);
         let percentile = if gaps.len() < 4 { None } else { gaps.get(at) };
-        percentile.map_or(PATIENCE_MAX, |gap| (8 * gap).clamp(PATIENCE_MIN, PATIENCE_MAX))
+        percentile
+            .map_or(PATIENCE_MAX, |gap| gap.saturating_mul(8).clamp(PATIENCE_MIN, PATIENCE_MAX))
     }
 
     /// How long a provider may be silent while it reads `tokens`: a slow machine reads some
@@ -67,6 +68,33 @@ mod tests {
         assert_eq!(watchdog.patience(), 320);
         (0..200).for_each(|_| watchdog.note(5_000));
         assert_eq!(watchdog.patience(), PATIENCE_MAX);
+        (0..200).for_each(|_| watchdog.note(Millis::MAX));
+        assert_eq!(watchdog.patience(), PATIENCE_MAX);
+    }
+
+    #[test]
+    fn one_hiccup_in_twenty_gaps_makes_nobody_more_patient_and_two_do() {
+        // spec: SESSION-5.1
+        let mut watchdog = Watchdog::default();
+        (0..3).for_each(|_| watchdog.note(20));
+        assert_eq!(watchdog.patience(), PATIENCE_MAX, "three gaps say nothing yet");
+        (0..16).for_each(|_| watchdog.note(20));
+        watchdog.note(200);
+        assert_eq!(watchdog.patience(), 160);
+        watchdog.note(200);
+        watchdog.note(200);
+        assert_eq!(watchdog.patience(), 1_600);
+    }
+
+    #[test]
+    fn only_the_last_128_gaps_count() {
+        // spec: SESSION-5.1
+        let mut watchdog = Watchdog::default();
+        (0..100).for_each(|_| watchdog.note(200));
+        (0..120).for_each(|_| watchdog.note(20));
+        assert_eq!(watchdog.patience(), 1_600, "eight of 128 are slow");
+        (0..2).for_each(|_| watchdog.note(20));
+        assert_eq!(watchdog.patience(), 160);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The client's half against providers that die, close, refuse, stumble and lie.
 
+mod chaos;
 mod cuts;
 mod faults;
 mod truth;

@@ -182,6 +182,40 @@ fn each_of_the_thirteen_things_a_receipt_says_is_compared_and_named() {
     }
 }
 
+// spec: RECEIPT-3.2
+#[test]
+fn a_finish_that_the_tokens_do_not_have_is_refused_though_it_is_signed() {
+    let claims: [Bend; 6] = [
+        |frame| bend_receipt(frame, |said| said.finish = Finish::Eos),
+        |frame| bend_receipt(frame, |said| said.finish = Finish::Stop),
+        |frame| bend_receipt(frame, |said| said.finish = Finish::Length),
+        |frame| bend_receipt(frame, |said| said.finish = Finish::Trap),
+        |frame| bend_receipt(frame, |said| said.finish = Finish::ProviderStopped),
+        |frame| bend_receipt(frame, |said| said.finish = Finish::Cancelled { index: 12 }),
+    ];
+    let toy = Toy::default();
+    let long = job(12);
+    let stopping = |nonce| Job { nonce: [nonce; 32], stop: vec![vec![Token(7)]], ..job(LONG) };
+    let stops = (0..=255).map(stopping).find(|job| toy.answer(job).0.len() == 12);
+    let stops = stops.expect("one of the nonces makes the model say seven in the twelfth place");
+    let ends = Toy { end_at: Some(11), ..toy };
+    for (job, toy, right) in [(long, toy, 2), (stops, toy, 1), (job(LONG), ends, 0)] {
+        let (answer, _) = toy.answer(&job);
+        assert_eq!(answer.len(), 12);
+        for (number, claim) in claims.into_iter().enumerate() {
+            let manners = [Manner::Bends(14, claim), Manner::Honest];
+            let mut stage = Stage::new(&job, policy(STREAMED), &manners);
+            stage.toy = toy;
+            stage.run();
+            stage.is_right(&job);
+            let left: Vec<&str> = stage.left.iter().map(|(_, why, _)| why.as_str()).collect();
+            let wanted =
+                if number == right { vec![] } else { vec!["a receipt whose finish is wrong"] };
+            assert_eq!(left, wanted, "claim {number} where {right} is right");
+        }
+    }
+}
+
 // spec: SESSION-4.6
 #[test]
 fn a_provider_that_comes_back_after_it_was_left_is_not_heard() {

@@ -225,12 +225,4 @@ proptest! {
             prop_assert!(!lied || liar, "an honest provider is blamed: {:?}", stage.left);
         }
     }
-
-    #[test]
-    fn the_same_events_give_the_same_actions(
-        manners in proptest::collection::vec(manner(), 1..5),
-    ) {
-        let [one, two] = [(); 2].map(|()| Stage::play(&job(LONG), Mode::Checked, &manners));
-        prop_assert_eq!((one.shown, one.left, one.now), (two.shown, two.left, two.now));
-    }
 }

@@ -1,5 +1,7 @@
 //! What a stranger makes of a bundle and of evidence.
 
+mod tampered;
+
 use super::*;
 use crate::session::frame::{ClientFrame, ProviderFrame};
 use crate::session::provider::{Action, Event, Provider};
@@ -12,20 +14,30 @@ const LONG: u32 = 40;
 
 /// What a provider with this engine signs: its checkpoints and its receipt.
 fn signed(toy: &Toy, answer: &[Token]) -> (Vec<SignedCheckpoint>, SignedReceipt) {
-    let (job, mut provider) = (job(LONG), Provider::new(desk(1)));
+    signed_from(&job(LONG), toy, answer, 0)
+}
+
+/// The same for any job, where the first `start` tokens are somebody else's.
+fn signed_from(
+    job: &Job,
+    toy: &Toy,
+    answer: &[Token],
+    start: usize,
+) -> (Vec<SignedCheckpoint>, SignedReceipt) {
+    let mut provider = Provider::new(desk(1));
     let order = Order {
         job: job.commitment(),
         provider: peer(1),
         channel: ChannelId::NONE,
         prices: offer(1).offer.prices,
-        start: 0,
+        start: count(start),
         deadline_ms: DAWN + 1_000,
         privacy: Privacy::Open,
     };
-    let frame = ClientFrame::Open { order, job: job.clone(), prefix: Vec::new() };
+    let frame = ClientFrame::Open { order, job: job.clone(), prefix: answer[..start].to_vec() };
     let mut events = vec![Event::Frame { frame, free: true }, Event::Ready];
-    events.extend(answer.iter().map(|token| Event::Token(*token)));
-    let Step::Finished(finish) = toy.next(&job, answer) else { panic!("it goes on") };
+    events.extend(answer[start..].iter().map(|token| Event::Token(*token)));
+    let Step::Finished(finish) = toy.next(job, answer) else { panic!("it goes on") };
     events.push(Event::Finished(finish));
     let said = events.into_iter().flat_map(|event| provider.handle(DAWN, event));
     let (mut points, mut receipt) = (Vec::new(), None);

@@ -112,6 +112,14 @@ fn the_same_question_has_the_same_answer_on_any_number_of_threads_and_from_stand
 }
 
 #[test]
+fn an_empty_prompt_is_refused_with_the_way_to_say_one() {
+    let person = Person::new();
+    for words in [&["run", "village"][..], &["run"], &["run", "village", " "]] {
+        assert!(person.refused(words, 1).contains("standard input"), "{words:?}");
+    }
+}
+
+#[test]
 fn a_seeded_sample_is_repeated_by_its_seed() {
     let person = Person::new();
     let draw = |seed: &str| {

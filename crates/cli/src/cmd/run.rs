@@ -47,6 +47,11 @@ async fn once(
     prompt: String,
     printer: Printer,
 ) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(
+        !prompt.trim().is_empty(),
+        "the prompt is empty; say it after the model, as in `mutirao run village \"Hello\"`, or \
+         write it to standard input"
+    );
     let mut messages = opening(run);
     messages.push(message("user", prompt));
     match ask(node, run, model, messages, printer).await {

@@ -212,7 +212,7 @@ pub fn convict<R: Replayer>(
     let Opening { job, answer, .. } = &evidence.opening;
     let finish = match &evidence.statement {
         Statement::Checkpoint(_) => None,
-        Statement::Receipt(signed) => Some(signed.receipt.finish),
+        Statement::Receipt(signed) => claimed(signed.receipt.finish),
     };
     let end = u32::try_from(answer.len()).unwrap_or(u32::MAX);
     Ok(match replayer.replay(job, answer, finish).map_err(ConvictError::Replay)? {
@@ -220,6 +220,12 @@ pub fn convict<R: Replayer>(
         Replay::DivergesAt(position) => Conviction::Guilty { position },
         Replay::WrongFinish => Conviction::Guilty { position: end },
     })
+}
+
+/// What a finish says about the model. Who admits that he gave up says nothing about it.
+// spec: RECEIPT-3.2
+fn claimed(finish: Finish) -> Option<Finish> {
+    (finish != Finish::ProviderStopped).then_some(finish)
 }
 
 fn check_evidence(evidence: &Evidence, model: &ModelFacts<'_>) -> Result<(), AuditError> {

@@ -93,6 +93,22 @@ fn an_answer_cut_short_and_signed_as_trapped_is_named_by_replay() {
     }
 }
 
+// spec: RECEIPT-3.2, RECEIPT-4.2
+#[test]
+fn who_admits_that_he_gave_up_is_convicted_of_nothing_but_a_wrong_token() {
+    let (job, toy) = (job(LONG), Toy::default());
+    let stopped = |answer: &[Token]| {
+        let trapped = Toy { trap_at: Some(answer.len()), ..toy };
+        let mut receipt = signed(&trapped, answer).1.receipt;
+        receipt.finish = Finish::ProviderStopped;
+        evidence(answer, Statement::Receipt(receipt.sign(&receipts(1))))
+    };
+    let right = &toy.answer(&job).0[..9];
+    assert_eq!(judge(&stopped(right)), Ok(Conviction::NotGuilty));
+    let wrong = &toy.lie(&job, 4).0[..9];
+    assert_eq!(judge(&stopped(wrong)), Ok(Conviction::Guilty { position: 4 }));
+}
+
 fn good_evidence() -> [Evidence; 2] {
     let (toy, job) = (Toy::default(), job(LONG));
     let (lie, _) = toy.lie(&job, 3);

@@ -1,5 +1,7 @@
 //! The provider's half: what it refuses, what it signs, and what it never signs.
 
+mod chaos;
+
 use super::*;
 use crate::testing::{
     CONTEXT, DAWN, DUSK, PROMPT, Step, Toy, count, desk, facts, job, key, model, offer, other,

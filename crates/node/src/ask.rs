@@ -127,6 +127,13 @@ impl Answered {
     }
 }
 
+/// How long a person waited.
+#[derive(Clone, Copy)]
+struct Waited {
+    first_token: Duration,
+    total: Duration,
+}
+
 impl Node {
     /// Asks a question and calls `watch` with everything that happens on the way.
     ///
@@ -158,8 +165,12 @@ impl Node {
         let policy = self.policy(opened, errand)?;
         let end_of_text = opened.model.end_of_text().to_vec();
         let mut conduct = Conduct::new(self, opened, question, errand, watch);
+        // Finding providers belongs to the time that a person waits for the first token.
+        let finding = errand.clock.elapsed();
         let (outcome, text) = conduct.run(job.clone(), end_of_text, policy).await?;
-        self.finish(opened, question, job, outcome, text, errand.clock.elapsed())
+        let first_token = finding + Duration::from_millis(outcome.first_token_ms);
+        let waited = Waited { first_token, total: errand.clock.elapsed() };
+        self.finish(opened, question, job, outcome, text, waited)
     }
 
     fn policy(&self, opened: &Opened, errand: &Errand) -> Result<Policy, AskError> {
@@ -192,7 +203,7 @@ impl Node {
         job: Job,
         outcome: Outcome,
         shown: String,
-        total: Duration,
+        waited: Waited,
     ) -> Result<Answered, AskError> {
         let answer = opened.text.decode(&outcome.answer)?;
         let text = TextOpening {
@@ -214,8 +225,8 @@ impl Node {
             finish: receipt.receipt.finish,
             providers: outcome.parts.iter().map(|part| part.provider).collect(),
             seen_by: outcome.seen_by,
-            first_token: Duration::from_millis(outcome.first_token_ms),
-            total,
+            first_token: waited.first_token,
+            total: waited.total,
             receipt_id: receipt.id(),
             receipt_json,
             receipt_path,

@@ -113,6 +113,15 @@ pub enum AskFailure {
     Internal(String),
 }
 
+/// What was found out about the file of a receipt.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    /// Whether it holds.
+    pub holds: bool,
+    /// Every finding: what was looked at, and what was found.
+    pub lines: Vec<(String, String)>,
+}
+
 /// A model that can be asked.
 #[derive(Debug, Clone)]
 pub struct ModelEntry {
@@ -138,4 +147,7 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The file of a receipt, by its id.
     fn receipt(&self, id: &str) -> Option<Vec<u8>>;
+
+    /// Judges the file of a receipt. Fails with the reason when it cannot be judged at all.
+    fn verify(self: Arc<Self>, file: Vec<u8>) -> BoxFuture<Result<Verified, String>>;
 }

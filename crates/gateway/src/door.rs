@@ -5,7 +5,9 @@ use crate::error::ApiError;
 use crate::guard::{self, Guard};
 use crate::metrics::Metrics;
 use crate::openai;
+use crate::page;
 use crate::queue::Queue;
+use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -54,12 +56,16 @@ impl Door {
     pub fn router(self) -> Router {
         let guard = self.guard.clone();
         Router::new()
+            .route("/", get(page::index))
+            .route("/page.js", get(page::script))
+            .route("/style.css", get(page::style))
             .route("/health", get(health))
             .route("/metrics", get(metrics))
             .route("/v1/models", get(openai::models))
             .route("/v1/models/{name}", get(openai::model))
             .route("/v1/chat/completions", post(openai::chat))
             .route("/v1/receipts/{id}", get(receipt))
+            .route("/v1/receipts/verify", post(verify))
             .fallback(unknown)
             .method_not_allowed_fallback(wrong_method)
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -97,6 +103,14 @@ async fn receipt(State(door): State<Arc<Door>>, Path(id): Path<String>) -> Respo
             ApiError::new(StatusCode::NOT_FOUND, "receipt_not_found", message).into_response()
         }
     }
+}
+
+async fn verify(State(door): State<Arc<Door>>, file: Bytes) -> Result<Response, ApiError> {
+    let verified = door.backend.clone().verify(file.to_vec()).await.map_err(|reason| {
+        ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "cannot_be_judged", reason)
+    })?;
+    let found = serde_json::json!({ "holds": verified.holds, "lines": verified.lines });
+    Ok(Json(found).into_response())
 }
 
 async fn unknown() -> ApiError {

@@ -1,4 +1,4 @@
-//! The HTTP door of one's own node: the OpenAI API, health, metrics and receipts.
+//! The HTTP door of one's own node: the OpenAI API, health, metrics, receipts and a page.
 //!
 //! It listens on loopback and still trusts nobody: any page that the person visits can send
 //! requests to a port of this machine, so host, origin and a token are checked before anything else
@@ -11,7 +11,8 @@ mod error;
 mod guard;
 mod metrics;
 mod openai;
+mod page;
 mod queue;
 
-pub use backend::{Answer, Ask, AskFailure, Backend, Checked, ModelEntry, Said};
+pub use backend::{Answer, Ask, AskFailure, Backend, Checked, ModelEntry, Said, Verified};
 pub use door::{Door, DoorSettings, serve};

@@ -7,9 +7,10 @@ use crate::ask::{Answered, AskError, Notice, Question};
 use crate::assemble::Node;
 use crate::keys::{self, KeyError};
 use crate::models::ModelError;
+use crate::verify::Verdict;
 use mutirao_gateway::backend::BoxFuture;
 use mutirao_gateway::{
-    Answer, Ask, AskFailure, Backend, Checked, Door, DoorSettings, ModelEntry, Said,
+    Answer, Ask, AskFailure, Backend, Checked, Door, DoorSettings, ModelEntry, Said, Verified,
 };
 use mutirao_market::session::client::SessionError;
 use mutirao_wire::Sampling;
@@ -142,12 +143,30 @@ impl Backend for Node {
                 // The channel has room for all of it; it refuses only when nobody listens.
                 let _ = said.map(|said| say.try_send(said));
             };
-            Self::ask(&self, &question, &mut watch).await.map(answer).map_err(failure)
+            let answered = Self::ask(&self, &question, &mut watch).await;
+            tokio::spawn(async move { self.meet_ahead().await });
+            answered.map(answer).map_err(failure)
         })
     }
 
     fn receipt(&self, id: &str) -> Option<Vec<u8>> {
         self.receipts().find(id).ok().flatten()
+    }
+
+    fn verify(self: Arc<Self>, file: Vec<u8>) -> BoxFuture<Result<Verified, String>> {
+        Box::pin(async move {
+            let judging = tokio::task::spawn_blocking(move || Self::verify(&self, &file));
+            let judged = judging.await.map_err(|error| error.to_string())?;
+            judged.map(|verdict| verified(&verdict)).map_err(|error| error.to_string())
+        })
+    }
+}
+
+fn verified(verdict: &Verdict) -> Verified {
+    let lines = verdict.lines().into_iter();
+    Verified {
+        holds: verdict.holds(),
+        lines: lines.map(|(name, text)| (name.to_owned(), text)).collect(),
     }
 }
 

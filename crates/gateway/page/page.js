@@ -1,0 +1,363 @@
+// The page of one's own node: asks, shows who wrote which part, and lets anybody check the receipt.
+// Words of models and peers enter the page as text, never as markup.
+
+const WORDS = {
+  en: {
+    skip: "Go to the question",
+    tagline: "Neighbours' machines answer together; every answer can be checked.",
+    model: "Model",
+    welcome: "Ask something",
+    privacy: "This page speaks only to your own node. The small village model speaks English.",
+    conversation: "Conversation",
+    question: "Your question",
+    send: "Ask",
+    stop: "Stop",
+    fresh: "New conversation",
+    keys: "Enter asks, Shift+Enter makes a new line, Esc stops.",
+    writes: "{provider} writes",
+    lost: "{provider} is gone ({why}); another goes on where it stopped.",
+    kill: "Kill this provider",
+    killed: "Killed {provider}.",
+    facts: "{tokens} tokens · first after {first} ms · {rate} tokens/s · by {providers} · {verification}",
+    receipt: "receipt {id}",
+    verify: "Verify the receipt",
+    tamper: "Tamper with one token",
+    checking: "Replaying …",
+    holds: "✔ The receipt holds: replay gives these tokens and no others.",
+    refused: "✘ Refused.",
+    untampered: "This receipt has no token to change.",
+    tampered: "Token {position} was changed from {before} to {after}.",
+    stopped: "Stopped; a stopped answer shows no receipt here.",
+    broken: "The answer broke off.",
+    failed: "That did not work: {why}",
+    "computed here": "computed here",
+    "verified by replay": "verified by replay",
+    "signed, not replayed": "signed, not replayed",
+  },
+  pt: {
+    skip: "Ir para a pergunta",
+    tagline: "As máquinas da vizinhança respondem juntas; cada resposta pode ser conferida.",
+    model: "Modelo",
+    welcome: "Pergunte algo",
+    privacy: "Esta página só fala com o seu próprio nó. O pequeno modelo da vila fala inglês.",
+    conversation: "Conversa",
+    question: "Sua pergunta",
+    send: "Perguntar",
+    stop: "Parar",
+    fresh: "Nova conversa",
+    keys: "Enter pergunta, Shift+Enter quebra a linha, Esc para.",
+    writes: "{provider} escreve",
+    lost: "{provider} sumiu ({why}); outro continua de onde parou.",
+    kill: "Derrubar este provedor",
+    killed: "{provider} foi derrubado.",
+    facts: "{tokens} tokens · primeiro após {first} ms · {rate} tokens/s · por {providers} · {verification}",
+    receipt: "recibo {id}",
+    verify: "Conferir o recibo",
+    tamper: "Adulterar um token",
+    checking: "Recalculando …",
+    holds: "✔ O recibo vale: o recálculo dá estes tokens e nenhum outro.",
+    refused: "✘ Recusado.",
+    untampered: "Este recibo não tem token para mudar.",
+    tampered: "O token {position} foi mudado de {before} para {after}.",
+    stopped: "Parada; uma resposta parada não mostra recibo aqui.",
+    broken: "A resposta foi interrompida.",
+    failed: "Não deu certo: {why}",
+    "computed here": "calculada aqui",
+    "verified by replay": "conferida por recálculo",
+    "signed, not replayed": "assinada, não recalculada",
+  },
+};
+
+const EXAMPLES = [
+  "What is 17 + 25?",
+  "Tell me a story about a fox and a bell.",
+  "Extract the order: Please send 12 crates of mangoes to Rosa on Friday.",
+  "What is Mutirão?",
+];
+
+const find = (id) => document.getElementById(id);
+const short = (key) => String(key).slice(0, 8);
+
+// ---- words ----
+
+let language = navigator.language.toLowerCase().startsWith("pt") ? "pt" : "en";
+const values = new WeakMap();
+
+/** The words of `key`, with the given values in their places. */
+function words(key, given = {}) {
+  const text = WORDS[language][key] ?? key;
+  return text.replace(/\{(\w+)\}/g, (_, name) =>
+    name === "verification" ? words(given[name]) : given[name] ?? "");
+}
+
+/** Puts words into an element and remembers which, for when the language changes. */
+function say(element, key, given = {}) {
+  element.dataset.text = key;
+  values.set(element, given);
+  element.textContent = words(key, given);
+  return element;
+}
+
+function speak(chosen) {
+  language = chosen;
+  document.documentElement.lang = chosen === "pt" ? "pt-BR" : "en";
+  for (const element of document.querySelectorAll("[data-text]")) {
+    say(element, element.dataset.text, values.get(element));
+  }
+  for (const element of document.querySelectorAll("[data-label]")) {
+    element.setAttribute("aria-label", words(element.dataset.label));
+  }
+  const other = find("language");
+  [other.lang, other.textContent] = chosen === "pt" ? ["en", "English"] : ["pt", "Português"];
+}
+
+function make(parent, name, kind = "", text = "") {
+  const element = document.createElement(name);
+  if (kind) element.className = kind;
+  element.textContent = text;
+  parent.append(element);
+  return element;
+}
+
+function button(parent, key, act, kind = "") {
+  const element = say(make(parent, "button", kind), key);
+  element.type = "button";
+  element.addEventListener("click", () => act(element));
+  return element;
+}
+
+// ---- the door ----
+
+/** Sends a request; whatever is no success becomes an error in the door's own words. */
+async function request(path, body, signal) {
+  const post = { method: "POST", body, signal, headers: { "content-type": "application/json" } };
+  const response = await fetch(path, body === undefined ? { signal } : post);
+  if (response.ok) return response;
+  const said = await response.json().catch(() => ({}));
+  throw new Error(said.error?.message ?? `HTTP ${response.status}`);
+}
+
+/** The objects of a stream of events, each as soon as it is whole. */
+async function* events(response) {
+  const reader = response.body.getReader();
+  const decoder = new TextDecoder();
+  let waiting = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const lines = (waiting + decoder.decode(value, { stream: true })).split(/\r?\n/);
+    waiting = lines.pop();
+    for (const line of lines) {
+      const data = line.startsWith("data:") ? line.slice(5).trim() : "";
+      if (data === "[DONE]") return;
+      if (data) yield JSON.parse(data);
+    }
+  }
+}
+
+// ---- one answer ----
+
+/** An answer on the page, while it comes and afterwards. */
+class Answer {
+  constructor(article) {
+    this.article = article;
+    this.body = make(article, "div", "answer working");
+    this.text = "";
+    this.provider = null;
+    this.part = null;
+    this.proof = null;
+  }
+
+  hear(event) {
+    if (event.error) throw new Error(event.error.message);
+    const { provider, lost, receipt } = event.mutirao ?? {};
+    if (lost) this.lose(lost);
+    const text = event.choices?.[0]?.delta?.content;
+    if (text) this.write(text, provider ?? this.provider);
+    if (receipt) this.proof = event.mutirao;
+    if (event.usage) this.tokens = event.usage.completion_tokens;
+  }
+
+  write(text, provider) {
+    if (!this.part || provider !== this.provider) {
+      const name = make(this.body, "span", "provider", short(provider));
+      name.title = words("writes", { provider });
+      this.part = make(this.body, "span", "part");
+      this.provider = provider;
+    }
+    this.part.append(text);
+    this.text += text;
+  }
+
+  lose({ provider, why }) {
+    say(make(this.body, "span", "lost"), "lost", { provider: short(provider), why });
+    this.part = null;
+  }
+
+  fail(key, why) {
+    say(make(this.article, "p", "error"), key, { why });
+  }
+
+  /** The line of facts, and what can be done with the receipt. */
+  close() {
+    const proof = this.proof;
+    const seconds = Math.max(proof.total_ms - proof.first_token_ms, 1) / 1000;
+    const facts = make(this.article, "p", "facts");
+    say(make(facts, "span"), "facts", {
+      tokens: this.tokens,
+      first: proof.first_token_ms,
+      rate: Math.round((this.tokens - 1) / seconds),
+      providers: proof.providers.map(short).join(" → "),
+      verification: proof.verification,
+    });
+    facts.append(" · ");
+    const link = say(make(facts, "a"), "receipt", { id: short(proof.receipt_id) });
+    link.href = proof.receipt;
+    link.target = "_blank";
+    const actions = make(this.article, "div", "actions");
+    button(actions, "verify", (pressed) => this.judge(pressed, (file) => ({ file })), "verify");
+    button(actions, "tamper", (pressed) => this.judge(pressed, tamper), "tamper");
+  }
+
+  /** Fetches the receipt, lets `change` at it, and shows what the node says of the result. */
+  async judge(pressed, change) {
+    this.verdict?.remove();
+    const verdict = make(this.article, "div", "verdict");
+    verdict.setAttribute("role", "status");
+    this.verdict = verdict;
+    say(make(verdict, "span"), "checking");
+    pressed.disabled = true;
+    try {
+      const receipt = await (await request(this.proof.receipt)).text();
+      const { file, note } = change(receipt);
+      const found = await (await request("/v1/receipts/verify", file)).json();
+      verdict.replaceChildren();
+      show(verdict, found, note);
+    } catch (error) {
+      verdict.replaceChildren();
+      verdict.classList.add("refused");
+      say(make(verdict, "strong"), "failed", { why: error.message });
+    }
+    pressed.disabled = false;
+  }
+}
+
+/** Shows a verdict: in a word, in a colour, and finding by finding. */
+function show(verdict, found, note) {
+  verdict.classList.add(found.holds ? "holds" : "refused");
+  say(make(verdict, "strong"), found.holds ? "holds" : "refused");
+  if (note) say(make(verdict, "span", "note"), "tampered", note);
+  const list = make(verdict, "dl");
+  list.lang = "en";
+  for (const [name, text] of found.lines) {
+    make(list, "dt", "", name);
+    make(list, "dd", "", text);
+  }
+}
+
+/** Changes one token in the middle of the answer that a receipt opens. */
+function tamper(receipt) {
+  const bundle = JSON.parse(receipt);
+  const answer = bundle.opening.answer;
+  const position = Math.floor(answer.length / 2);
+  if (!answer.length) throw new Error(words("untampered"));
+  const before = answer[position];
+  answer[position] = before ^ 1;
+  return { file: JSON.stringify(bundle), note: { position, before, after: before ^ 1 } };
+}
+
+// ---- the conversation ----
+
+let messages = [];
+let running = null;
+
+async function ask(question) {
+  const controller = new AbortController();
+  running = controller;
+  find("welcome").hidden = true;
+  const article = make(find("talk"), "article");
+  article.setAttribute("aria-busy", "true");
+  make(article, "p", "asked", question);
+  const answer = new Answer(article);
+  busy(true);
+  article.scrollIntoView({ block: "nearest" });
+  const asked = [...messages, { role: "user", content: question }];
+  try {
+    await stream(answer, asked, controller.signal);
+    if (!answer.proof) throw new Error(words("broken"));
+    answer.close();
+    messages = [...asked, { role: "assistant", content: answer.text }];
+  } catch (error) {
+    if (controller.signal.aborted) answer.fail("stopped");
+    else answer.fail("failed", error.message);
+  }
+  answer.body.classList.remove("working");
+  article.setAttribute("aria-busy", "false");
+  running = null;
+  busy(false);
+  article.scrollIntoView({ block: "nearest" });
+}
+
+async function stream(answer, asked, signal) {
+  const body = JSON.stringify({
+    model: find("model").value,
+    messages: asked,
+    stream: true,
+    stream_options: { include_usage: true },
+  });
+  const response = await request("/v1/chat/completions", body, signal);
+  for await (const event of events(response)) {
+    answer.hear(event);
+    window.scrollTo({ top: document.body.scrollHeight });
+  }
+}
+
+function busy(is) {
+  find("send").hidden = is;
+  find("stop").hidden = !is;
+  find("fresh").hidden = is || !find("talk").children.length;
+  if (!is) find("question").focus({ preventScroll: true });
+}
+
+function forget() {
+  messages = [];
+  find("talk").replaceChildren();
+  find("welcome").hidden = false;
+  busy(false);
+}
+
+async function listModels() {
+  const { data } = await (await request("/v1/models")).json();
+  for (const { id } of data) make(find("model"), "option", "", id).value = id;
+}
+
+function start() {
+  speak(language);
+  find("language").addEventListener("click", () => speak(language === "en" ? "pt" : "en"));
+  const question = find("question");
+  find("ask").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const text = question.value.trim();
+    if (running || !text) return;
+    question.value = "";
+    ask(text);
+  });
+  question.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    find("ask").requestSubmit();
+  });
+  find("stop").addEventListener("click", () => running?.abort());
+  find("fresh").addEventListener("click", forget);
+  document.addEventListener("keydown", (event) => event.key === "Escape" && running?.abort());
+  for (const example of EXAMPLES) {
+    const item = make(find("examples"), "li");
+    const chosen = make(item, "button", "", example);
+    chosen.type = "button";
+    chosen.lang = "en";
+    chosen.addEventListener("click", () => running || ask(example));
+  }
+  listModels().catch((error) => say(find("welcome").querySelector("p"), "failed", { why: error.message }));
+}
+
+start();

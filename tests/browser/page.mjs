@@ -1,0 +1,161 @@
+// The page of `mutirao serve`, driven by a real browser: a person asks, verifies, tampers, switches
+// the language, turns the phone. Started by tests/scripts/browser.sh, which names the program, the
+// browser and the folder for pictures in the environment.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const { MUTIRAO, CHROMIUM, PLACE } = process.env;
+const { chromium } = createRequire(join(PLACE, "package.json"))("playwright-core");
+
+const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+  "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const PHONE = { width: 390, height: 844 };
+const STORY = "Tell me a story about a fox and a bell.";
+
+/** `mutirao serve` with these flags, and the address that a browser opens. */
+async function serve(place, ...flags) {
+  const words = ["serve", "--http", "127.0.0.1:0", "--json", "--data-dir", place, ...flags];
+  const door = spawn(MUTIRAO, words, { stdio: ["ignore", "pipe", "inherit"] });
+  const ended = new Promise((resolve) => door.on("exit", resolve));
+  let line = "";
+  for await (const bytes of door.stdout) {
+    line += bytes;
+    if (line.includes("\n")) break;
+  }
+  assert.ok(line, "the door printed nothing");
+  const { base_url: base, api_key: key } = JSON.parse(line);
+  const origin = new URL(base).origin;
+  const close = async () => {
+    door.kill("SIGTERM");
+    assert.equal(await ended, 0, "the door closed badly");
+  };
+  return { origin, address: `${origin}/?token=${key}`, close };
+}
+
+/** A page of a fresh browser that forgives no error and speaks to nobody but the door. */
+async function visit(context, door) {
+  const page = await context.newPage();
+  const wrong = [];
+  page.on("pageerror", (error) => wrong.push(`error: ${error.message}`));
+  page.on("console", (said) => said.type() === "error" && wrong.push(`console: ${said.text()}`));
+  page.on("request", (request) => {
+    const url = request.url();
+    if (!url.startsWith(door.origin) && !url.startsWith("data:")) wrong.push(`went to ${url}`);
+  });
+  await page.goto(door.address);
+  assert.equal(page.url(), `${door.origin}/`, "the token stays in the address");
+  await page.waitForSelector("#model option", { state: "attached" });
+  return { page, wrong };
+}
+
+/** Types a question as a person does, and gives the last answer's article. */
+async function ask(page, question) {
+  await page.fill("#question", question);
+  await page.press("#question", "Enter");
+  return page.locator("article").last();
+}
+
+const text = (article) => article.locator(".part").allTextContents().then((all) => all.join(""));
+const whole = (article) => article.locator(".facts").waitFor();
+const picture = (page, name) => page.screenshot({ path: join(PLACE, `${name}.png`) });
+
+async function answersAndVerifies(page) {
+  const article = await ask(page, "What is 17 + 25?");
+  await whole(article);
+  assert.equal(await text(article), "17 + 25 = 42");
+  assert.match(await article.locator(".provider").textContent(), /^[0-9a-f]{8}$/);
+  assert.match(await article.locator(".facts").textContent(),
+    /^\d+ tokens · first after \d+ ms · \d+ tokens\/s · by [0-9a-f]{8} · computed here · receipt [0-9a-f]{8}$/);
+
+  await article.locator("button.verify").click();
+  const verdict = article.locator(".verdict");
+  await article.locator(".verdict.holds").waitFor();
+  assert.match(await verdict.textContent(), /The receipt holds.*exact \(\d+ replayed\)/s);
+  await picture(page, "verified");
+
+  await article.locator("button.tamper").click();
+  await article.locator(".verdict.refused").waitFor();
+  assert.match(await verdict.textContent(), /Refused.*Token \d+ was changed.*refused/s);
+  assert.equal(await verdict.count(), 1);
+  await picture(page, "tampered");
+
+  await article.locator("button.verify").click();
+  await article.locator(".verdict.holds").waitFor();
+}
+
+async function speaksPortuguese(page) {
+  await page.click("#language");
+  assert.equal(await page.locator("html").getAttribute("lang"), "pt-BR");
+  assert.equal(await page.locator("#send").textContent(), "Perguntar");
+  assert.match(await page.locator(".facts").last().textContent(), /primeiro após .* calculada aqui/);
+  assert.match(await page.locator(".verdict").last().textContent(), /O recibo vale/);
+  await picture(page, "portuguese");
+  await page.click("#language");
+  assert.equal(await page.locator("#send").textContent(), "Ask");
+}
+
+async function fitsAPhone(page) {
+  await page.setViewportSize(PHONE);
+  const article = await ask(page, STORY);
+  await whole(article);
+  assert.ok((await text(article)).includes("fox"));
+  await article.locator("button.tamper").tap();
+  await article.locator(".verdict.refused").waitFor();
+  const [wide, seen] = await page.evaluate(() => [document.body.scrollWidth, innerWidth]);
+  assert.ok(wide <= seen, `the page is ${wide} wide on a screen of ${seen}`);
+  for (const name of ["#send", "button.verify", "#language"]) {
+    const { height } = await page.locator(name).last().boundingBox();
+    assert.ok(height >= 44, `${name} is too low for a thumb`);
+  }
+  await picture(page, "phone");
+}
+
+/** Words of a model are text: a question that is markup stays a question. */
+async function showsMarkupAsText(page) {
+  await page.click("#fresh");
+  const article = await ask(page, "<img src=x onerror=alert(1)><script>alert(2)</script>");
+  await whole(article);
+  assert.equal(await page.locator("#talk img, #talk script").count(), 0);
+  assert.match(await article.locator(".asked").textContent(), /^<img/);
+}
+
+async function worksByKeyboard(page) {
+  await page.click("#fresh");
+  await page.locator("#examples button").first().focus();
+  await page.keyboard.press("Enter");
+  const article = page.locator("article").last();
+  await whole(article);
+  await article.locator("button.verify").focus();
+  await page.keyboard.press("Space");
+  await article.locator(".verdict.holds").waitFor();
+}
+
+async function scene(name, flags, steps) {
+  const place = await mkdtemp(join(tmpdir(), "mutirao-page-"));
+  const door = await serve(join(place, "node"), ...flags);
+  const context = await chromium.launchPersistentContext(join(place, "browser"), {
+    executablePath: CHROMIUM, args: FLAGS, headless: true, locale: "en-GB", hasTouch: true,
+    viewport: { width: 900, height: 760 }, colorScheme: "light",
+  });
+  try {
+    const { page, wrong } = await visit(context, door);
+    for (const step of steps) {
+      await step(page);
+      assert.deepEqual(wrong, [], step.name);
+      console.log(`  ${name}: ${step.name}`);
+    }
+  } finally {
+    await context.close();
+    await door.close();
+    await rm(place, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+await scene("alone", [], [
+  answersAndVerifies, speaksPortuguese, worksByKeyboard, showsMarkupAsText, fitsAPhone,
+]);

@@ -88,6 +88,8 @@ fn a_true_bundle_passes_and_the_first_thing_that_is_wrong_is_named() {
     assert_eq!(resigned(|said| said.answer_tokens += 1), Err(Count("answer tokens")));
     let served = Served { start: 41, end: LONG };
     assert_eq!(resigned(|said| said.served = served), Err(Count("served range")));
+    let served = Served { start: 0, end: LONG - 1 };
+    assert_eq!(resigned(|said| said.served = served), Err(Count("served range")));
     assert_eq!(resigned(|said| said.provider = peer(2)), Err(AuditError::Certificate("provider")));
 }
 

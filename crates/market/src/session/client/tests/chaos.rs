@@ -327,6 +327,10 @@ impl Chaos {
                 assert!(self.shown.starts_with(&outcome.answer), "it was shown");
                 assert!(!outcome.proven || self.truth.starts_with(&outcome.answer));
                 assert!(outcome.proven || !self.checked);
+                let starts: Vec<u32> = outcome.parts.iter().map(|part| part.start).collect();
+                assert!(starts.is_sorted_by(|one, next| one < next), "{starts:?}");
+                assert!(starts.iter().all(|start| (*start as usize) < outcome.answer.len()));
+                assert_eq!(starts.first().copied(), (!outcome.answer.is_empty()).then_some(0));
             }
             Some(Err(SessionError::AnswerDiverged { position, .. })) => {
                 let at = *position as usize;

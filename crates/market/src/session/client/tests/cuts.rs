@@ -43,6 +43,69 @@ fn a_cancel_behind_a_lie_that_nobody_saw_still_gets_its_tokens_from_another_prov
 
 // spec: SESSION-4.5, RECEIPT-3.2
 #[test]
+fn a_cancelled_answer_that_is_shorter_than_its_index_is_refused_though_it_is_signed() {
+    let job = job(LONG);
+    let truth = Toy::default().answer(&job).0;
+    let manners = [Manner::Lies(3), Manner::Mute, Manner::Honest];
+    let mut stage = Stage::new(&job, policy(Mode::Checked), &manners);
+    stage.run_to_token(12);
+    stage.events.push_front(Event::Cancel { index: 10 });
+    while stage.opened.len() < 2 {
+        let event = stage.events.pop_front().expect("the lie is found");
+        stage.step(event);
+    }
+    let (_, order, prefix) = stage.opened[1].clone();
+    assert_eq!(prefix, truth[..3]);
+    let served = Served { start: 3, end: 3 };
+    let short = Receipt {
+        job: order.job,
+        order: order.commitment(),
+        answer: job.answer_commitment(&prefix),
+        model: job.model,
+        op_set: job.op_set,
+        prompt_tokens: count(job.prompt.len()),
+        answer_tokens: 3,
+        served,
+        finish: Finish::Cancelled { index: 10 },
+        price: provider::price(&order, &job, served).expect("a price"),
+        started_ms: DAWN,
+        duration_ms: 1,
+        provider: peer(2),
+    };
+    let short = ProviderFrame::Receipt(short.sign(&receipts(2)));
+    stage.events.push_front(Event::Frame(Attempt(1), short));
+    stage.run();
+    assert_eq!(stage.left(), [1, 2]);
+    assert_eq!(stage.left[1].1, "a receipt whose finish is wrong");
+    assert_eq!(stage.outcome().answer, truth[..10]);
+}
+
+// spec: SESSION-4.5
+#[test]
+fn who_wrote_only_what_was_taken_back_is_no_writer_of_the_answer() {
+    let job = job(LONG);
+    let mut stage = Stage::new(&job, policy(STREAMED), &[Manner::Dies(20), Manner::Honest]);
+    stage.cancel_after = Some(25);
+    while stage.shown.len() < 25 {
+        match stage.events.pop_front() {
+            Some(event) => stage.step(event),
+            None => {
+                stage.now = stage.client.timer().expect("a timer");
+                stage.step(Event::Tick);
+            }
+        }
+    }
+    stage.events.push_front(Event::Cancel { index: 10 });
+    stage.run();
+    let outcome = stage.outcome();
+    let parts: Vec<_> = outcome.parts.iter().map(|part| (part.provider, part.start)).collect();
+    assert_eq!(parts, [(peer(1), 0)]);
+    assert_eq!(outcome.receipt.receipt.provider, peer(2), "who signs it did not write it");
+    assert_eq!(outcome.seen_by, [peer(1), peer(2)]);
+}
+
+// spec: SESSION-4.5, RECEIPT-3.2
+#[test]
 fn an_answer_that_ends_before_a_cancel_that_stood_behind_a_lie_ends_by_itself() {
     let job = job(LONG);
     let toy = Toy { end_at: Some(6), ..Toy::default() };
@@ -126,4 +189,19 @@ fn a_stream_that_opens_twice_is_asked_once() {
     let before = stage.opened.len();
     stage.step(Event::Connected(Attempt(0)));
     assert_eq!(stage.opened.len(), before);
+}
+
+// spec: SESSION-6.1, SESSION-4.5
+#[test]
+fn what_is_written_anew_before_a_cancel_is_not_handed_on_unreplayed_either() {
+    let job = job(LONG);
+    let truth = Toy::default().answer(&job).0;
+    let manners = [Manner::Lies(3), Manner::Dies(7), Manner::Honest];
+    let mut stage = Stage::new(&job, policy(Mode::Checked), &manners);
+    stage.run_to_token(12);
+    stage.events.push_front(Event::Cancel { index: 10 });
+    stage.run();
+    assert_eq!(stage.outcome().answer, truth[..10]);
+    let prefixes: Vec<usize> = stage.opened.iter().map(|(_, _, prefix)| prefix.len()).collect();
+    assert_eq!(prefixes, [0, 3, 3], "only what replay confirmed");
 }

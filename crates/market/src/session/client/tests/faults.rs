@@ -81,6 +81,11 @@ fn a_token_out_of_order_out_of_vocabulary_or_after_the_end_is_refused() {
             *index += 1;
         }
     }
+    fn again(frame: &mut ProviderFrame) {
+        if let ProviderFrame::Token { index, .. } = frame {
+            *index -= 1;
+        }
+    }
     fn unknown(frame: &mut ProviderFrame) {
         if let ProviderFrame::Token { token, .. } = frame {
             *token = Token(VOCABULARY);
@@ -90,8 +95,9 @@ fn a_token_out_of_order_out_of_vocabulary_or_after_the_end_is_refused() {
         *frame = ProviderFrame::Token { index: 16, token: Token(1) };
     }
     let job = job(16);
-    let bends: [(Manner, &str); 3] = [
-        (Manner::Bends(5, skip), "came where"),
+    let bends: [(Manner, &str); 4] = [
+        (Manner::Bends(5, skip), "token 5 came where token 4 was due"),
+        (Manner::Bends(5, again), "token 3 came where token 4 was due"),
         (Manner::Bends(5, unknown), "vocabulary"),
         (Manner::Bends(17, more), "after the end"),
     ];

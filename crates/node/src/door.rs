@@ -143,9 +143,7 @@ impl Backend for Node {
                 // The channel has room for all of it; it refuses only when nobody listens.
                 let _ = said.map(|said| say.try_send(said));
             };
-            let answered = Self::ask(&self, &question, &mut watch).await;
-            tokio::spawn(async move { self.meet_ahead().await });
-            answered.map(answer).map_err(failure)
+            Self::ask(&self, &question, &mut watch).await.map(answer).map_err(failure)
         })
     }
 

@@ -72,6 +72,8 @@ async function answersAndVerifies(page) {
   assert.match(await article.locator(".facts").textContent(),
     /^\d+ tokens · first after \d+ ms · \d+ tokens\/s · by [0-9a-f]{8} · computed here · receipt [0-9a-f]{8}$/);
 
+  assert.equal(await article.locator(".lost").count(), 0);
+
   await article.locator("button.verify").click();
   const verdict = article.locator(".verdict");
   await article.locator(".verdict.holds").waitFor();
@@ -106,6 +108,7 @@ async function fitsAPhone(page) {
   assert.ok((await text(article)).includes("fox"));
   await article.locator("button.tamper").tap();
   await article.locator(".verdict.refused").waitFor();
+  await article.locator(".verdict strong").waitFor();
   const [wide, seen] = await page.evaluate(() => [document.body.scrollWidth, innerWidth]);
   assert.ok(wide <= seen, `the page is ${wide} wide on a screen of ${seen}`);
   for (const name of ["#send", "button.verify", "#language"]) {

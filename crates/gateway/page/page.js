@@ -171,7 +171,7 @@ class Answer {
   hear(event) {
     if (event.error) throw new Error(event.error.message);
     const { provider, lost, receipt } = event.mutirao ?? {};
-    if (lost) this.lose(lost);
+    if (lost?.provider) this.lose(lost);
     const text = event.choices?.[0]?.delta?.content;
     if (text) this.write(text, provider ?? this.provider);
     if (receipt) this.proof = event.mutirao;
@@ -239,6 +239,7 @@ class Answer {
       say(make(verdict, "strong"), "failed", { why: error.message });
     }
     pressed.disabled = false;
+    verdict.scrollIntoView({ block: "nearest" });
   }
 }
 

@@ -79,7 +79,8 @@ const STORY: &str = "Tell me a story about a fox and a bell.";
 #[tokio::test]
 async fn without_the_token_nothing_answers() {
     let house = House::new(|_| {});
-    for path in ["/", "/health", "/metrics", "/v1/models", "/v1/receipts/00000000", "/nowhere"] {
+    let api = ["/health", "/metrics", "/v1/models", "/v1/receipts/00000000", "/nowhere"];
+    for path in ["/", "/page.js", "/style.css"].into_iter().chain(api) {
         for wrong in ["", "Bearer wrong", TOKEN, "Basic MDEyMw=="] {
             let request = asked("GET", path, &[("authorization", wrong)], "");
             let (status, said) = read(house.send(request).await).await;
@@ -132,6 +133,69 @@ async fn a_browser_exchanges_the_printed_address_for_a_cookie_that_stays_on_this
     assert_eq!(response.status(), StatusCode::OK);
     for path in [format!("/v1/models?token={TOKEN}"), "/?token=wrong".into(), "/?token=".into()] {
         assert_eq!(house.send(visit(&path)).await.status(), StatusCode::UNAUTHORIZED, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_may_load_its_own_two_files_and_nothing_else() {
+    let house = House::new(|_| {});
+    let kinds = [("/", "text/html"), ("/page.js", "text/javascript"), ("/style.css", "text/css")];
+    for (path, kind) in kinds {
+        let response = house.send(asked("GET", path, &[], "")).await;
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        let header = |name: &str| response.headers()[name].to_str().expect("text").to_owned();
+        assert!(header("content-type").starts_with(kind), "{path}");
+        assert_eq!(header("x-content-type-options"), "nosniff");
+        assert_eq!(header("referrer-policy"), "no-referrer");
+        assert_eq!(header("cache-control"), "no-store");
+        let policy = header("content-security-policy");
+        for words in [
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "connect-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        ] {
+            assert!(policy.split("; ").any(|rule| rule == words), "{words} is not in {policy}");
+        }
+        let content = text(response).await;
+        for word in ["innerHTML", "<style", " style=", " onclick=", "eval(", "https://"] {
+            assert!(!content.contains(word), "{path} has {word}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_receipt_is_judged_at_the_door_and_its_forgery_as_well() {
+    let house = House::new(|_| {});
+    let (_, said) = read(house.chat(question("What is 17 + 25?")).await).await;
+    let (_, mut receipt) = house.get(said["mutirao"]["receipt"].as_str().expect("a path")).await;
+    let judge = |file: String| {
+        let request = asked("POST", "/v1/receipts/verify", &[], &file);
+        async { read(house.send(request).await).await }
+    };
+    let line = |found: &Value, name: &str| {
+        let lines = found["lines"].as_array().expect("lines").iter();
+        lines.filter(|line| line[0] == name).map(|line| line[1].to_string()).collect::<String>()
+    };
+    let (status, found) = judge(receipt.to_string()).await;
+    assert_eq!((status, &found["holds"]), (StatusCode::OK, &json!(true)));
+    assert!(line(&found, "tokens").contains("exact"), "{found}");
+    assert_eq!(line(&found, "refused"), "");
+
+    let token = &mut receipt["opening"]["answer"][3];
+    *token = json!(token.as_u64().expect("a token") ^ 1);
+    let (status, found) = judge(receipt.to_string()).await;
+    assert_eq!((status, &found["holds"]), (StatusCode::OK, &json!(false)));
+    assert!(line(&found, "refused").contains("commitment"), "{found}");
+
+    for garbage in ["", "{", "[]", "{\"format\":\"mutirao-receipt/1\"}", "\u{0}\u{ff}"] {
+        let (status, said) = judge(garbage.into()).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{garbage:?}");
+        assert_eq!(said["error"]["code"], "cannot_be_judged");
+        assert!(said["error"]["message"].as_str().is_some_and(|why| !why.is_empty()));
     }
 }
 

@@ -94,6 +94,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (mut alone, mut network) = (Vec::new(), Vec::new());
     for turn in 0..=RUNS {
         let asked = question(&model, turn);
+        // As `mutirao serve` does between two questions.
+        far.meet_ahead().await;
         let (one, other) =
             (near.ask(&asked, &mut |_| {}).await?, far.ask(&asked, &mut |_| {}).await?);
         assert_eq!(one.tokens, other.tokens, "the same bits");

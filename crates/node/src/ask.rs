@@ -3,11 +3,13 @@
 
 mod conduct;
 mod errand;
+mod meeting;
 #[cfg(test)]
 mod tests;
 
 pub use errand::AskError;
 pub(crate) use errand::fetch_offers;
+pub(crate) use meeting::Meeting;
 
 use crate::assemble::Node;
 use crate::clock::Clock;

@@ -1,5 +1,6 @@
 //! A node: the one value that holds configuration and opens everything else on demand.
 
+use crate::ask::Meeting;
 use crate::config::Config;
 use crate::files::{self, FileError};
 use crate::keys::{KeyError, Keys};
@@ -18,6 +19,8 @@ pub struct Node {
     models: Models,
     threads: OnceLock<Arc<Threads>>,
     opened: Mutex<BTreeMap<String, Arc<Opened>>>,
+    /// Held for the next question.
+    pub(crate) waiting: Mutex<Option<Meeting>>,
 }
 
 impl Node {
@@ -25,7 +28,13 @@ impl Node {
     #[must_use]
     pub fn new(config: Config) -> Self {
         let models = Models::new(&config.data_dir);
-        Self { config, models, threads: OnceLock::new(), opened: Mutex::default() }
+        Self {
+            config,
+            models,
+            threads: OnceLock::new(),
+            opened: Mutex::default(),
+            waiting: Mutex::default(),
+        }
     }
 
     /// What it was told.

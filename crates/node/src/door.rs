@@ -8,6 +8,7 @@ use crate::assemble::Node;
 use crate::keys::{self, KeyError};
 use crate::models::ModelError;
 use crate::verify::Verdict;
+pub use mutirao_gateway::Kill;
 use mutirao_gateway::backend::BoxFuture;
 use mutirao_gateway::{
     Answer, Ask, AskFailure, Backend, Checked, Door, DoorSettings, ModelEntry, Said, Verified,
@@ -57,9 +58,21 @@ impl Node {
     /// # Errors
     /// [`AskError`] when the address cannot be had or the token cannot be read.
     pub async fn open_door(self) -> Result<Serving, AskError> {
+        self.stand_open(None).await
+    }
+
+    /// Opens the HTTP door of a demonstration, where `kill` ends its providers.
+    ///
+    /// # Errors
+    /// As [`Node::open_door`].
+    pub async fn open_demo_door(self, kill: Kill) -> Result<Serving, AskError> {
+        self.stand_open(Some(kill)).await
+    }
+
+    async fn stand_open(self, kill: Option<Kill>) -> Result<Serving, AskError> {
         let (token, listener) = (self.door_token()?, self.listen().await?);
         let address = listener.local_addr().map_err(|error| self.no_address(&error))?;
-        let door = self.door(&token, address);
+        let door = self.door(&token, address, kill);
         let (stop, stopped) = oneshot::channel();
         let stopped = async {
             let _ = stopped.await;
@@ -68,12 +81,13 @@ impl Node {
         Ok(Serving { address, token, stop, serving })
     }
 
-    fn door(self, token: &str, address: SocketAddr) -> Door {
+    fn door(self, token: &str, address: SocketAddr, kill: Option<Kill>) -> Door {
         let settings = DoorSettings {
             token: token.to_owned(),
             hosts: vec![address.ip().to_string()],
             running_max: self.config().capacity as usize,
             waiting_max: self.config().http_waiting,
+            kill,
         };
         Door::new(Arc::new(self), &settings)
     }
@@ -143,7 +157,9 @@ impl Backend for Node {
                 // The channel has room for all of it; it refuses only when nobody listens.
                 let _ = said.map(|said| say.try_send(said));
             };
-            Self::ask(&self, &question, &mut watch).await.map(answer).map_err(failure)
+            let answered = Self::ask(&self, &question, &mut watch).await;
+            tokio::spawn(async move { self.meet_ahead().await });
+            answered.map(answer).map_err(failure)
         })
     }
 

@@ -23,5 +23,5 @@ pub mod verify;
 
 pub use assemble::Node;
 pub use checkup::Check;
-pub use door::Serving;
+pub use door::{Kill, Serving};
 pub use provide::Providing;

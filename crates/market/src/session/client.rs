@@ -15,7 +15,7 @@ mod judge;
 mod tests;
 
 use super::frame::{ClientFrame, ProviderFrame, Refusal};
-use super::watchdog::{DIAL_PATIENCE, Watchdog};
+use super::watchdog::{DIAL_PATIENCE, LAST_PATIENCE, Watchdog};
 use crate::Millis;
 use mutirao_wire::bundle::Evidence;
 use mutirao_wire::{
@@ -408,7 +408,15 @@ impl Client {
         if let Some(index) = self.cancelled {
             actions.push(Action::Send(attempt, ClientFrame::Cancel { index }));
         }
-        self.wake = Some(now + Watchdog::reading_patience(reading));
+        self.wait(now, Watchdog::reading_patience(reading));
+    }
+
+    /// Waits for the current provider. Where nobody else could go on there is nothing to win by
+    /// haste, and an answer to lose.
+    // spec: SESSION-5.4
+    fn wait(&mut self, now: Millis, patience: Millis) {
+        let last = self.candidates.is_empty();
+        self.wake = Some(now + if last { patience.max(LAST_PATIENCE) } else { patience });
     }
 
     // spec: SESSION-5.3
@@ -470,7 +478,7 @@ impl Client {
             Phase::Dialling => {}
             Phase::Reading | Phase::Writing if index >= current.order.start => {
                 actions.push(Action::Send(current.attempt, ClientFrame::Cancel { index }));
-                self.wake = Some(now + super::watchdog::PATIENCE_MAX);
+                self.wait(now, super::watchdog::PATIENCE_MAX);
             }
             _ => self.ask_again(now, actions),
         }

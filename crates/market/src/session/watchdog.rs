@@ -9,6 +9,8 @@ const GAPS_MAX: usize = 128;
 pub const PATIENCE_MIN: Millis = 100;
 /// Longest patience between two tokens.
 pub const PATIENCE_MAX: Millis = 2_000;
+/// Shortest patience with a provider after whom nobody is left.
+pub const LAST_PATIENCE: Millis = 15_000;
 /// Patience for a connection.
 pub const DIAL_PATIENCE: Millis = 4_000;
 /// Patience for the first sign of work, before the tokens to read are counted.

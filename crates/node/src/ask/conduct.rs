@@ -140,8 +140,8 @@ impl<'a> Conduct<'a> {
     }
 
     fn dial(&self, attempt: Attempt, provider: PeerKey) {
-        let (net, report) = (self.errand.net.clone(), self.report.clone());
-        let ticket = self.errand.tickets.get(&provider).cloned();
+        let (net, report) = (self.errand.meeting.net.clone(), self.report.clone());
+        let ticket = self.errand.meeting.tickets.get(&provider).cloned();
         let ticket = ticket.unwrap_or_else(|| Ticket::new(provider, Vec::new()));
         tokio::spawn(async move {
             let arrived = match net.dial(&ticket).await {

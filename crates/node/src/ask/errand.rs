@@ -1,5 +1,6 @@
 //! Who may be asked, and over what: the providers of one question.
 
+use super::meeting::Meeting;
 use crate::assemble::Node;
 use crate::carry::{Carried, Heard};
 use crate::clock::Clock;
@@ -8,15 +9,13 @@ use crate::keys::KeyError;
 use crate::models::{ModelError, Opened};
 use crate::peers::PeersError;
 use crate::standing::StandingFile;
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use mutirao_market::quote;
 use mutirao_market::session::client::SessionError;
 use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
 use mutirao_net::memory::Hub;
 use mutirao_net::{Net, NetError, Ticket};
 use mutirao_text::TextError;
-use mutirao_wire::{Job, PeerKey, Privacy, SignedOffer};
+use mutirao_wire::{Job, PeerKey, SignedOffer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,8 +24,6 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// How long the next offer may take once there is one.
-const LATE_OFFERS: Duration = Duration::from_millis(250);
 /// Longest wait for a provider's offers.
 const OFFERS_LIMIT: Duration = Duration::from_secs(4);
 
@@ -100,24 +97,11 @@ pub enum AskError {
 
 /// The providers of one question.
 pub(super) struct Errand {
-    pub(super) net: Arc<dyn Net>,
+    pub(super) meeting: Meeting,
+    /// Those who may be asked, best first.
     pub(super) offers: Vec<SignedOffer>,
-    pub(super) tickets: BTreeMap<PeerKey, Ticket>,
     pub(super) standing: StandingFile,
     pub(super) clock: Clock,
-    /// This node's own serving, on the level `local`; it ends with the errand.
-    own: JoinSet<()>,
-}
-
-/// A question that nobody waits for any more is dropped where it stands; its socket closes behind
-/// it.
-impl Drop for Errand {
-    fn drop(&mut self) {
-        let net = self.net.clone();
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { net.close().await });
-        }
-    }
 }
 
 impl Errand {
@@ -128,73 +112,32 @@ impl Errand {
         job: &Job,
         clock: Clock,
     ) -> Result<Self, AskError> {
-        let mut own = JoinSet::new();
-        let (net, tickets) = match node.config().privacy {
-            Privacy::Local => alone(node, opened, clock, &mut own)?,
-            Privacy::Circle | Privacy::Open => circle(node).await?,
-        };
-        let mut errand = Self::meet(node, net, tickets, job, clock).await?;
-        errand.own = own;
-        Ok(errand)
+        let meeting = Meeting::find(node, opened, clock).await?;
+        Self::choose(node, meeting, job, clock).await
     }
 
-    /// Asks those who can be reached for offers, and keeps the offers that fit.
-    pub(super) async fn meet(
+    /// Keeps the offers that fit the job.
+    pub(super) async fn choose(
         node: &Node,
-        net: Arc<dyn Net>,
-        tickets: BTreeMap<PeerKey, Ticket>,
+        meeting: Meeting,
         job: &Job,
         clock: Clock,
     ) -> Result<Self, AskError> {
-        let standing = node.standing()?;
-        let (offers, own) = (Vec::new(), JoinSet::new());
-        let mut errand = Self { net, offers, tickets, standing, clock, own };
-        let (offers, silent) = errand.collect().await;
-        if let Err(error) = errand.choose(node.config().privacy, job, offers, silent) {
-            errand.close().await;
-            return Err(error);
-        }
-        Ok(errand)
-    }
-
-    /// Asks everybody for offers at the same time. Once somebody has offered, the others have a
-    /// moment more: the living do not wait for the dead.
-    async fn collect(&self) -> (Vec<SignedOffer>, Vec<String>) {
-        let ask = |ticket| async move { (ticket, fetch_offers(&*self.net, ticket).await) };
-        let mut asked: FuturesUnordered<_> = self.tickets.values().map(ask).collect();
-        let (mut offers, mut silent) = (Vec::new(), Vec::new());
-        let mut patience = Duration::MAX;
-        while let Ok(Some((ticket, result))) = tokio::time::timeout(patience, asked.next()).await {
-            match result {
-                Ok(found) => {
-                    offers.extend(found);
-                    patience = LATE_OFFERS;
-                }
-                Err(error) => silent.push(format!("{}: {error}", ticket.key().short())),
-            }
-        }
-        (offers, silent)
-    }
-
-    fn choose(
-        &mut self,
-        privacy: Privacy,
-        job: &Job,
-        offers: Vec<SignedOffer>,
-        mut reasons: Vec<String>,
-    ) -> Result<(), AskError> {
-        let circle: BTreeSet<PeerKey> = self.tickets.keys().copied().collect();
-        let (standing, now) = (self.standing.standing(), self.clock.now());
-        let question = quote::Question { job, privacy, circle: &circle, standing, now };
-        let route = question.route(offers);
-        for (peer, unfit) in &route.unfit {
-            reasons.push(format!("{}: {}", peer.short(), unfit.words()));
-        }
+        let (privacy, standing) = (node.config().privacy, node.standing()?);
+        let circle: BTreeSet<PeerKey> = meeting.tickets.keys().copied().collect();
+        let (remembered, now) = (standing.standing(), clock.now());
+        let question = quote::Question { job, privacy, circle: &circle, standing: remembered, now };
+        let route = question.route(meeting.offers.clone());
         if route.offers.is_empty() {
+            let unfit = |(peer, why): &(PeerKey, quote::Unfit)| {
+                format!("{}: {}", peer.short(), why.words())
+            };
+            let unfit = route.unfit.iter().map(unfit);
+            let reasons: Vec<String> = meeting.silent.iter().cloned().chain(unfit).collect();
+            meeting.net.close().await;
             return Err(AskError::NobodyFits { reasons: reasons.join("; ") });
         }
-        self.offers = route.offers;
-        Ok(())
+        Ok(Self { meeting, offers: route.offers, standing, clock })
     }
 
     /// Providers whose answers were never audited.
@@ -204,14 +147,14 @@ impl Errand {
     }
 
     pub(super) async fn close(&self) {
-        self.net.close().await;
+        self.meeting.net.close().await;
     }
 }
 
-type Reach = (Arc<dyn Net>, BTreeMap<PeerKey, Ticket>);
+pub(super) type Reach = (Arc<dyn Net>, BTreeMap<PeerKey, Ticket>);
 
 /// This node answers itself, through a hub that nobody else is in.
-fn alone(
+pub(super) fn alone(
     node: &Node,
     opened: &Opened,
     clock: Clock,
@@ -227,7 +170,7 @@ fn alone(
 }
 
 /// The nodes that the user joined, under a key that lives for this question alone.
-async fn circle(node: &Node) -> Result<Reach, AskError> {
+pub(super) async fn circle(node: &Node) -> Result<Reach, AskError> {
     let peers = node.peers()?;
     if peers.tickets().is_empty() {
         return Err(AskError::EmptyCircle);

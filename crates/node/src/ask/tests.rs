@@ -119,7 +119,8 @@ impl Circle {
     ) -> Result<Answered, AskError> {
         let (job, clock) = (job(opened, question)?, Clock::start());
         let tickets = self.tickets.clone();
-        let errand = Errand::meet(&self.client, self.net(), tickets, &job, clock).await?;
+        let meeting = Meeting::hold(self.net(), tickets, tokio::task::JoinSet::new()).await;
+        let errand = Errand::choose(&self.client, meeting, &job, clock).await?;
         self.client.ask_on(&errand, opened, question, job, watch).await
     }
 }

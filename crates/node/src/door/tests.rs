@@ -22,6 +22,10 @@ struct House {
 
 impl House {
     fn new(change: impl FnOnce(&mut Config)) -> Self {
+        Self::with(None, change)
+    }
+
+    fn with(kill: Option<Kill>, change: impl FnOnce(&mut Config)) -> Self {
         let place = tempfile::tempdir().expect("a directory");
         let mut config =
             Settings::default().resolve(&Home::find(|_| None)).expect("the defaults resolve");
@@ -29,7 +33,7 @@ impl House {
         config.threads = 1;
         change(&mut config);
         let address = HOST.parse().expect("an address");
-        let router = Node::new(config).door(TOKEN, address).router();
+        let router = Node::new(config).door(TOKEN, address, kill).router();
         Self { _place: place, router }
     }
 
@@ -197,6 +201,34 @@ async fn a_receipt_is_judged_at_the_door_and_its_forgery_as_well() {
         assert_eq!(said["error"]["code"], "cannot_be_judged");
         assert!(said["error"]["message"].as_str().is_some_and(|why| !why.is_empty()));
     }
+}
+
+#[tokio::test]
+async fn only_a_demonstration_ends_providers_and_only_its_own() {
+    let kill = |house: &House, body: &str| {
+        let request = asked("POST", "/v1/demo/kill", &[], body);
+        let sent = house.router.clone().oneshot(request);
+        async { read(sent.await.expect("routers do not fail")).await }
+    };
+    let usual = House::new(|_| {});
+    let (status, said) = kill(&usual, "{\"provider\":\"ab\"}").await;
+    assert_eq!((status, &said["error"]["code"]), (StatusCode::NOT_FOUND, &"unknown_url".into()));
+    assert!(!text(usual.send(asked("GET", "/", &[], "")).await).await.contains("data-demo"));
+
+    let demo = House::with(Some(Kill::new(|key| key == "ab")), |_| {});
+    assert!(text(demo.send(asked("GET", "/", &[], "")).await).await.contains("data-demo"));
+    let (status, said) = kill(&demo, "{\"provider\":\"ab\"}").await;
+    assert_eq!((status, &said["killed"]), (StatusCode::OK, &"ab".into()));
+    let (status, said) = kill(&demo, "{\"provider\":\"cd\"}").await;
+    assert_eq!(
+        (status, &said["error"]["code"]),
+        (StatusCode::NOT_FOUND, &"provider_not_found".into())
+    );
+    for garbage in ["", "{}", "[]", "{\"provider\":7}"] {
+        assert_eq!(kill(&demo, garbage).await.0, StatusCode::BAD_REQUEST, "{garbage}");
+    }
+    let request = asked("POST", "/v1/demo/kill", &[("authorization", "")], "{\"provider\":\"ab\"}");
+    assert_eq!(demo.send(request).await.status(), StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]

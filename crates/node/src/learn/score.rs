@@ -6,8 +6,8 @@ use mutirao_learn::card::{Results, card, table};
 use mutirao_learn::eval::{
     Agreement, FloatModel, IntegerModel, Scores, compare, questions, right_texts, score,
 };
+use mutirao_learn::train::Recipe;
 use mutirao_learn::train::export::read_weights;
-use mutirao_learn::train::{Recipe, Shape};
 use mutirao_learn::village::{Example, tokens};
 
 /// Every card asks the same questions.
@@ -56,9 +56,9 @@ impl Node {
         let opened = self.open(&order.model)?;
         let tokenizer = tokens::read(&package.tokenizer)?;
         let recipe = Recipe::village(order.steps);
-        let weights = read_weights(&Shape::SMALL, &package.weights)?;
+        let weights = read_weights(&recipe.shape, &package.weights)?;
         let threads = self.threads();
-        let mut float = FloatModel::new(&Shape::SMALL, weights);
+        let mut float = FloatModel::new(&recipe.shape, weights);
         let mut integer = IntegerModel::new(opened.model.clone(), &*threads);
         let asked = questions(SEED, order.items);
         let floats = score(&mut float, &tokenizer, &asked, &mut |_, _| {}).map_err(stopped)?;

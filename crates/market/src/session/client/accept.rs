@@ -62,7 +62,7 @@ impl Client {
         if phase != Some(Phase::Reading) {
             return Err(Fault::Unexpected("progress"));
         }
-        self.wake = Some(now + crate::session::Watchdog::reading_patience(reading));
+        self.wait(now, crate::session::Watchdog::reading_patience(reading));
         Ok(())
     }
 
@@ -89,7 +89,7 @@ impl Client {
         }
         current.phase = Phase::Writing;
         self.first_token.get_or_insert(now.saturating_sub(self.started));
-        self.wake = Some(now + self.watchdog.patience());
+        self.wait(now, self.watchdog.patience());
         if self.parts.last().is_none_or(|part| part.provider != provider) {
             self.parts.push(Part { provider, start: index });
         }

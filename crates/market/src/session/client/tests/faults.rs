@@ -259,6 +259,25 @@ fn a_stream_that_closes_after_its_receipt_costs_no_second_provider() {
     assert!(stage.left.is_empty() && stage.outcome().seen_by == [peer(1)]);
 }
 
+// spec: SESSION-5.4
+#[test]
+fn the_last_provider_has_time_to_stall_and_one_among_others_has_not() {
+    let job = job(LONG);
+    for (others, patience) in [(0, 15_000), (1, 2_000)] {
+        let manners = [Manner::Dies(9), Manner::Honest];
+        let mut stage = Stage::new(&job, policy(STREAMED), &manners[..=others]);
+        while stage.shown.len() < 9 || !stage.events.is_empty() {
+            let event = stage.events.pop_front().expect("nine tokens come without the clock");
+            stage.step(event);
+        }
+        let waits = stage.client.timer().expect("a timer") - stage.now;
+        match others {
+            0 => assert_eq!(waits, patience),
+            _ => assert!(waits <= patience, "{waits}"),
+        }
+    }
+}
+
 // spec: SESSION-5.3
 #[test]
 fn at_its_deadline_a_session_ends_whatever_it_waits_for() {

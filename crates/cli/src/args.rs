@@ -29,7 +29,7 @@ pub enum Command {
     /// Answer for others: listen, and print the ticket by which they join
     Provide(ProvideArguments),
     /// Open the HTTP door: the OpenAI API on this machine, for stock clients
-    Serve,
+    Serve(ServeArguments),
     /// Add a node to your circle by its ticket
     Join {
         /// The ticket that `mutirao provide` printed
@@ -92,6 +92,14 @@ pub struct RunArguments {
     /// Write the receipt here as well
     #[arg(long, value_name = "FILE")]
     pub receipt: Option<PathBuf>,
+}
+
+/// How the door stands.
+#[derive(Debug, Args)]
+pub struct ServeArguments {
+    /// With three providers of its own, in a temporary place, that the page may kill
+    #[arg(long)]
+    pub demo: bool,
 }
 
 /// How the demonstration runs.

@@ -38,7 +38,7 @@ fn dispatch(arguments: &Arguments, printer: Printer) -> anyhow::Result<ExitCode>
         Some(Command::Run(run)) => cmd::run::run(&node()?, run, printer),
         Some(Command::Demo(demo)) => cmd::demo::run(&node()?, demo, printer),
         Some(Command::Provide(provide)) => cmd::provide::run(&node()?, provide, printer),
-        Some(Command::Serve) => cmd::serve::run(node()?, printer),
+        Some(Command::Serve(serve)) => cmd::serve::run(node()?, serve, printer),
         Some(Command::Join { ticket }) => cmd::join::run(&node()?, ticket, printer),
         Some(Command::Verify { file }) => cmd::verify::run(&node()?, file, printer),
         Some(Command::Ls) => cmd::models::ls(&node()?, printer),

@@ -1,6 +1,7 @@
 //! The routes, and the listener they hang on.
 
 use crate::backend::Backend;
+use crate::demo::Kill;
 use crate::error::ApiError;
 use crate::guard::{self, Guard};
 use crate::metrics::Metrics;
@@ -30,6 +31,8 @@ pub struct DoorSettings {
     pub running_max: usize,
     /// Questions that may wait.
     pub waiting_max: usize,
+    /// How a demonstration's providers are ended; no other door has this.
+    pub kill: Option<Kill>,
 }
 
 /// What the handlers share.
@@ -38,6 +41,7 @@ pub struct Door {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) queue: Queue,
     guard: Arc<Guard>,
+    pub(crate) kill: Option<Kill>,
 }
 
 impl Door {
@@ -49,13 +53,18 @@ impl Door {
             metrics: Arc::new(Metrics::new()),
             queue: Queue::new(settings.running_max, settings.waiting_max),
             guard: Arc::new(Guard::new(&settings.token, &settings.hosts)),
+            kill: settings.kill.clone(),
         }
     }
 
     /// All routes, behind the guard.
     pub fn router(self) -> Router {
         let guard = self.guard.clone();
-        Router::new()
+        let routes = match self.kill.clone() {
+            Some(kill) => Router::new().route("/v1/demo/kill", kill.route()),
+            None => Router::new(),
+        };
+        routes
             .route("/", get(page::index))
             .route("/page.js", get(page::script))
             .route("/style.css", get(page::style))

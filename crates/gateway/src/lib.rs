@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod backend;
+mod demo;
 mod door;
 mod error;
 mod guard;
@@ -15,4 +16,5 @@ mod page;
 mod queue;
 
 pub use backend::{Answer, Ask, AskFailure, Backend, Checked, ModelEntry, Said, Verified};
+pub use demo::Kill;
 pub use door::{Door, DoorSettings, serve};

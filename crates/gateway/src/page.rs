@@ -3,8 +3,11 @@
 //! The page shows words that strangers' models wrote. Its policy lets it load nothing but its own
 //! two files and speak to nobody but this door, so that such words stay words.
 
+use crate::door::Door;
+use axum::extract::State;
 use axum::http::{HeaderName, header};
 use axum::response::{Html, IntoResponse, Response};
+use std::sync::Arc;
 
 /// What the page may do.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -19,9 +22,13 @@ const HEADERS: [(HeaderName, &str); 4] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
-/// `GET /`
-pub async fn index() -> Response {
-    (HEADERS, Html(include_str!("../page/index.html"))).into_response()
+/// `GET /`; the page learns here whether it may end providers.
+pub async fn index(State(door): State<Arc<Door>>) -> Response {
+    let page = include_str!("../page/index.html");
+    if door.kill.is_none() {
+        return (HEADERS, Html(page)).into_response();
+    }
+    (HEADERS, Html(page.replacen("<body>", "<body data-demo>", 1))).into_response()
 }
 
 /// `GET /page.js`

@@ -5,7 +5,7 @@
 //! is 0 only if every claim that is printed held.
 
 mod forgery;
-mod neighbours;
+pub(super) mod neighbours;
 
 use super::{run, verify};
 use crate::args::DemoArguments;
@@ -92,7 +92,7 @@ async fn broken(
         Notice::Text { .. } => {
             shown += 1;
             if let Some(provider) = answering.filter(|_| shown == TOKENS_BEFORE_DEATH) {
-                killed = neighbours.kill(&provider).then_some(provider);
+                killed = neighbours.kill(&provider.to_string()).then_some(provider);
             }
         }
         Notice::Lost { .. } => {}

@@ -1,7 +1,6 @@
 //! The three providers of the demonstration, each a process of its own.
 
 use anyhow::Context;
-use mutirao_wire::PeerKey;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -31,9 +30,9 @@ impl Neighbours {
     }
 
     /// Kills one without a farewell; whether it was there.
-    pub fn kill(&mut self, key: &PeerKey) -> bool {
-        let found = self.all.iter_mut().find(|neighbour| neighbour.key == key.to_string());
-        found.is_some_and(|neighbour| neighbour.process.kill().is_ok())
+    pub fn kill(&mut self, key: &str) -> bool {
+        let found = self.all.iter().position(|neighbour| neighbour.key == key);
+        found.map(|place| self.all.swap_remove(place)).is_some()
     }
 }
 

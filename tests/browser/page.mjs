@@ -138,6 +138,50 @@ async function worksByKeyboard(page) {
   await article.locator(".verdict.holds").waitFor();
 }
 
+const lost = (article) => article.locator(".lost");
+
+/** Kills whoever writes the story, in the middle; the story goes on, and is the unbroken one. */
+async function survivesADeath(page) {
+  const broken = await ask(page, STORY);
+  await page.waitForFunction(() => {
+    const parts = [...document.querySelectorAll("article:last-child .part")];
+    return parts.map((part) => part.textContent).join("").length > 40;
+  });
+  const victim = (await broken.locator(".provider").last().textContent()).trim();
+  await broken.locator("button.kill").click();
+  await lost(broken).waitFor();
+  await picture(page, "killed");
+  await whole(broken);
+  assert.match(await lost(broken).textContent(), new RegExp(`^${victim} is gone`));
+  const writers = await broken.locator(".provider").allTextContents();
+  assert.equal(writers.length, 2);
+  assert.ok(writers[0] === victim && writers[1] !== victim, `written by ${writers}`);
+  assert.ok((await broken.locator(".facts").textContent()).includes(`by ${writers.join(" → ")}`));
+  assert.equal(await broken.locator("button.kill").count(), 0);
+  await broken.locator("button.verify").click();
+  await broken.locator(".verdict.holds").waitFor();
+  await picture(page, "survived");
+  const told = await text(broken);
+
+  await page.click("#fresh");
+  const unbroken = await ask(page, STORY);
+  await whole(unbroken);
+  assert.equal(await lost(unbroken).count(), 0);
+  assert.equal(await text(unbroken), told);
+}
+
+/** A stopped answer frees the page for the next question. */
+async function stopsWhenAsked(page) {
+  const article = await ask(page, STORY);
+  await article.locator(".part").first().waitFor();
+  await page.keyboard.press("Escape");
+  await article.locator(".error").waitFor();
+  assert.equal(await article.locator(".facts").count(), 0);
+  const next = await ask(page, "What is 17 + 25?");
+  await whole(next);
+  assert.equal(await text(next), "17 + 25 = 42");
+}
+
 async function scene(name, flags, steps) {
   const place = await mkdtemp(join(tmpdir(), "mutirao-page-"));
   const door = await serve(join(place, "node"), ...flags);
@@ -162,3 +206,4 @@ async function scene(name, flags, steps) {
 await scene("alone", [], [
   answersAndVerifies, speaksPortuguese, worksByKeyboard, showsMarkupAsText, fitsAPhone,
 ]);
+await scene("demo", ["--demo"], [survivesADeath, stopsWhenAsked]);

@@ -16,8 +16,8 @@ const WORDS = {
     keys: "Enter asks, Shift+Enter makes a new line, Esc stops.",
     writes: "{provider} writes",
     lost: "{provider} is gone ({why}); another goes on where it stopped.",
-    kill: "Kill this provider",
-    killed: "Killed {provider}.",
+    kill: "Kill {provider}",
+    demo: "Three providers of a demonstration answer here: kill one while it writes, and read on.",
     facts: "{tokens} tokens · first after {first} ms · {rate} tokens/s · by {providers} · {verification}",
     receipt: "receipt {id}",
     verify: "Verify the receipt",
@@ -48,8 +48,8 @@ const WORDS = {
     keys: "Enter pergunta, Shift+Enter quebra a linha, Esc para.",
     writes: "{provider} escreve",
     lost: "{provider} sumiu ({why}); outro continua de onde parou.",
-    kill: "Derrubar este provedor",
-    killed: "{provider} foi derrubado.",
+    kill: "Derrubar {provider}",
+    demo: "Três provedores de demonstração respondem aqui: derrube um enquanto escreve e siga lendo.",
     facts: "{tokens} tokens · primeiro após {first} ms · {rate} tokens/s · por {providers} · {verification}",
     receipt: "recibo {id}",
     verify: "Conferir o recibo",
@@ -184,9 +184,22 @@ class Answer {
       name.title = words("writes", { provider });
       this.part = make(this.body, "span", "part");
       this.provider = provider;
+      this.offerKill(provider);
     }
     this.part.append(text);
     this.text += text;
+  }
+
+  /** In a demonstration whoever writes can be ended, without a farewell. */
+  offerKill(provider) {
+    if (!("demo" in document.body.dataset)) return;
+    this.kill?.remove();
+    this.kill = button(this.article, "kill", async (pressed) => {
+      pressed.disabled = true;
+      const killing = request("/v1/demo/kill", JSON.stringify({ provider }));
+      await killing.catch((error) => this.fail("failed", error.message));
+    }, "kill");
+    say(this.kill, "kill", { provider: short(provider) });
   }
 
   lose({ provider, why }) {
@@ -293,6 +306,7 @@ async function ask(question) {
     else answer.fail("failed", error.message);
   }
   answer.body.classList.remove("working");
+  answer.kill?.remove();
   article.setAttribute("aria-busy", "false");
   running = null;
   busy(false);
@@ -358,6 +372,7 @@ function start() {
     chosen.lang = "en";
     chosen.addEventListener("click", () => running || ask(example));
   }
+  if ("demo" in document.body.dataset) say(make(find("welcome"), "p", "demo"), "demo");
   listModels().catch((error) => say(find("welcome").querySelector("p"), "failed", { why: error.message }));
 }
 

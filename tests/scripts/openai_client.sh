@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The stock `openai` Python package uses `mutirao serve` as it uses anything else. The package comes
-# from PyPI into an environment of its own under target/; without Python the script says so and stops.
+# from PyPI into an environment of its own under target/; where there is no Python or no PyPI the script
+# says so and stops.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 program="${MUTIRAO:-$PWD/target/release/mutirao}"
@@ -10,8 +11,11 @@ if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
   exit 0
 fi
 [ -x "$environment/bin/python" ] || python3 -m venv "$environment"
-"$environment/bin/python" -c 'import openai' 2>/dev/null ||
-  "$environment/bin/pip" install --quiet --disable-pip-version-check 'openai>=3,<4'
+if ! "$environment/bin/python" -c 'import openai' 2>/dev/null &&
+  ! "$environment/bin/pip" install --quiet --disable-pip-version-check 'openai>=3,<4'; then
+  echo "openai client: SKIPPED, the package cannot be had from PyPI" >&2
+  exit 0
+fi
 
 place=$(mktemp -d)
 server=

@@ -1,7 +1,7 @@
 //! Who is there: a socket under a key of its own, open connections, and what was offered on them.
 //!
-//! A meeting serves one question. A process that stays can hold the next one while nothing is asked,
-//! so that a question finds its connections open; each still has a key that no other had.
+//! A meeting serves one question. A process that stays can hold the next one while nothing is
+//! asked, so that a question finds its connections open; each still has a key that no other had.
 
 use super::errand::{AskError, alone, circle, fetch_offers};
 use crate::assemble::Node;

@@ -17,11 +17,13 @@ command -v npm >/dev/null || skip "this machine has no npm"
 if [ ! -x "$CHROMIUM" ]; then
   [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
     skip "this machine has no chromium, and this user cannot install it"
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -q chromium >/dev/null
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -q chromium >/dev/null ||
+    skip "chromium cannot be installed"
 fi
 mkdir -p "$PLACE"
 if [ ! -d "$PLACE/node_modules/playwright-core" ]; then
-  npm install --prefix "$PLACE" --silent --no-audit --no-fund 'playwright-core@^1.50'
+  npm install --prefix "$PLACE" --silent --no-audit --no-fund 'playwright-core@^1.50' ||
+    skip "playwright-core cannot be had from npm"
 fi
 timeout 300 node tests/browser/page.mjs
 echo "browser: passed"

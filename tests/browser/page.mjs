@@ -161,6 +161,9 @@ async function survivesADeath(page) {
   await broken.locator("button.verify").click();
   await broken.locator(".verdict.holds").waitFor();
   await picture(page, "survived");
+  await page.emulateMedia({ colorScheme: "dark" });
+  await picture(page, "dark");
+  await page.emulateMedia({ colorScheme: "light" });
   const told = await text(broken);
 
   await page.click("#fresh");
@@ -180,6 +183,20 @@ async function stopsWhenAsked(page) {
   const next = await ask(page, "What is 17 + 25?");
   await whole(next);
   assert.equal(await text(next), "17 + 25 = 42");
+}
+
+/** The last two die in one answer: the page says so, and what was written stays. */
+async function saysWhenNobodyIsLeft(page) {
+  await page.click("#fresh");
+  const article = await ask(page, STORY);
+  for (const writers of [1, 2]) {
+    await article.locator(".provider").nth(writers - 1).waitFor();
+    await article.locator("button.kill").click();
+    await lost(article).nth(writers - 1).waitFor();
+  }
+  await article.locator(".error").waitFor();
+  assert.match(await text(article), /^Once/);
+  await picture(page, "nobody");
 }
 
 async function scene(name, flags, steps) {
@@ -206,4 +223,4 @@ async function scene(name, flags, steps) {
 await scene("alone", [], [
   answersAndVerifies, speaksPortuguese, worksByKeyboard, showsMarkupAsText, fitsAPhone,
 ]);
-await scene("demo", ["--demo"], [survivesADeath, stopsWhenAsked]);
+await scene("demo", ["--demo"], [survivesADeath, stopsWhenAsked, saysWhenNobodyIsLeft]);

@@ -14,10 +14,9 @@ const WORDS = {
     stop: "Stop",
     fresh: "New conversation",
     keys: "Enter asks, Shift+Enter makes a new line, Esc stops.",
-    writes: "{provider} writes",
     lost: "{provider} is gone ({why}); another goes on where it stopped.",
     kill: "Kill {provider}",
-    demo: "Three providers of a demonstration answer here: kill one while it writes, and read on.",
+    demo: "Three providers of a demonstration answer here: kill one while it writes, and read on. Two may die.",
     facts: "{tokens} tokens · first after {first} ms · {rate} tokens/s · by {providers} · {verification}",
     receipt: "receipt {id}",
     verify: "Verify the receipt",
@@ -46,10 +45,9 @@ const WORDS = {
     stop: "Parar",
     fresh: "Nova conversa",
     keys: "Enter pergunta, Shift+Enter quebra a linha, Esc para.",
-    writes: "{provider} escreve",
     lost: "{provider} sumiu ({why}); outro continua de onde parou.",
     kill: "Derrubar {provider}",
-    demo: "Três provedores de demonstração respondem aqui: derrube um enquanto escreve e siga lendo.",
+    demo: "Três provedores de demonstração respondem aqui: derrube um enquanto escreve e siga lendo. Dois podem cair.",
     facts: "{tokens} tokens · primeiro após {first} ms · {rate} tokens/s · por {providers} · {verification}",
     receipt: "recibo {id}",
     verify: "Conferir o recibo",
@@ -181,7 +179,7 @@ class Answer {
   write(text, provider) {
     if (!this.part || provider !== this.provider) {
       const name = make(this.body, "span", "provider", short(provider));
-      name.title = words("writes", { provider });
+      name.title = provider;
       this.part = make(this.body, "span", "part");
       this.provider = provider;
       this.offerKill(provider);
@@ -205,6 +203,7 @@ class Answer {
   lose({ provider, why }) {
     say(make(this.body, "span", "lost"), "lost", { provider: short(provider), why });
     this.part = null;
+    this.kill?.remove();
   }
 
   fail(key, why) {
@@ -294,12 +293,12 @@ async function ask(question) {
   make(article, "p", "asked", question);
   const answer = new Answer(article);
   busy(true);
-  article.scrollIntoView({ block: "nearest" });
+  window.scrollTo({ top: document.body.scrollHeight });
   const asked = [...messages, { role: "user", content: question }];
   try {
     await stream(answer, asked, controller.signal);
     if (!answer.proof) throw new Error(words("broken"));
-    answer.close();
+    follow(() => answer.close());
     messages = [...asked, { role: "assistant", content: answer.text }];
   } catch (error) {
     if (controller.signal.aborted) answer.fail("stopped");
@@ -310,7 +309,13 @@ async function ask(question) {
   article.setAttribute("aria-busy", "false");
   running = null;
   busy(false);
-  article.scrollIntoView({ block: "nearest" });
+}
+
+/** Changes the page, and stays at its end if that is where the reader is. */
+function follow(change) {
+  const there = window.innerHeight + window.scrollY >= document.body.scrollHeight - 60;
+  change();
+  if (there) window.scrollTo({ top: document.body.scrollHeight });
 }
 
 async function stream(answer, asked, signal) {
@@ -322,16 +327,19 @@ async function stream(answer, asked, signal) {
   });
   const response = await request("/v1/chat/completions", body, signal);
   for await (const event of events(response)) {
-    answer.hear(event);
-    window.scrollTo({ top: document.body.scrollHeight });
+    follow(() => answer.hear(event));
   }
 }
 
 function busy(is) {
+  const adrift = [document.body, find("stop")].includes(document.activeElement);
   find("send").hidden = is;
   find("stop").hidden = !is;
   find("fresh").hidden = is || !find("talk").children.length;
-  if (!is) find("question").focus({ preventScroll: true });
+  // A finger would only get a keyboard in the way of the answer.
+  if (!is && adrift && matchMedia("(pointer: fine)").matches) {
+    find("question").focus({ preventScroll: true });
+  }
 }
 
 function forget() {

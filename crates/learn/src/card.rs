@@ -61,9 +61,9 @@ pub fn card(recipe: &Recipe, results: &Results<'_>) -> String {
     format!(
         "# Village\n\n\
          The small model that ships with Mutirão, so that a fresh machine answers without any \
-         download. It knows a small closed world: sums, products, units, days, orders into JSON, \
-         tool calls, lists and letters, some Portuguese, the twelve people of a village, and what \
-         Mutirão is. Asked about anything else it says that it does not know.\n\n\
+         download. It knows a small closed world: sums, units, days, orders into JSON, tool calls, \
+         lists and letters, some Portuguese, the twelve people of a village, and what Mutirão is. \
+         Asked about anything else it says that it does not know.\n\n\
          Llama architecture, {} parameters: hidden {}, {} layers, feed-forward {}, {} query and {} \
          key-value heads of {}, vocabulary {}, tied head, bf16.\n\n\
          ## How it was made\n\n\
@@ -74,14 +74,12 @@ pub fn card(recipe: &Recipe, results: &Results<'_>) -> String {
          cargo run --release -- learn card village/ --write CARD.md\n\
          ```\n\n\
          The same processor gives the same bytes, however many threads; another kind of processor \
-         may round products differently. Conversations longer than {} tokens were never \
+         may round `exp` and products differently. Conversations longer than {} tokens were never \
          seen in training.\n\n\
          ## How well it answers\n\n\
          Exact match on held-out items, greedy. Items are held out by a hash of their content, so \
          none was seen in training in any wording; facts to be known by heart (portuguese, \
-         village, questions) are the exception. What others are made of (the tables up to ten, \
-         small differences, number words that no rule gives) is always taught and never asked \
-         here.\n\n\
+         village, questions) are the exception. A story counts when it is whole and consistent.\n\n\
          {}{agreement}",
         shape.parameters(),
         shape.hidden,

@@ -108,8 +108,10 @@ fn casual(dice: &mut Dice, example: &Example) -> String {
     if dice.chance(8) && user.ends_with(['?', '.']) {
         user.pop();
     }
-    let named =
-        matches!(example.task, Task::Extract | Task::Tool | Task::WordProblem | Task::Story);
+    let named = matches!(
+        example.task,
+        Task::Where | Task::Extract | Task::Tool | Task::WordProblem | Task::Story
+    );
     if !named && dice.chance(8) {
         let mut letters = user.chars();
         let first = letters.next().map(|first| first.to_lowercase().to_string());

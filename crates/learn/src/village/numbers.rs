@@ -21,9 +21,7 @@ pub(super) fn add(dice: &mut Dice) -> Item {
             format!("{a}+{b}=?"),
         ],
     );
-    let item =
-        Item::new(format!("add {} {}", a.min(b), a.max(b)), user, format!("{a} + {b} = {}", a + b));
-    item.taught_if(a < 10 && b < 10)
+    Item::new(format!("add {} {}", a.min(b), a.max(b)), user, format!("{a} + {b} = {}", a + b))
 }
 
 pub(super) fn subtract(dice: &mut Dice) -> Item {
@@ -39,37 +37,26 @@ pub(super) fn subtract(dice: &mut Dice) -> Item {
             format!("{a}-{b}=?"),
         ],
     );
-    Item::new(format!("sub {a} {b}"), user, format!("{a} - {b} = {}", a - b)).taught_if(a < 10)
+    Item::new(format!("sub {a} {b}"), user, format!("{a} - {b} = {}", a - b))
 }
 
-/// The product by tens and ones, the way it is done on paper; the tables up to ten are known by
-/// heart. Every sum is written out: what a small model does not write, it does not do.
+/// The product with one short step shown: tables above twenty by two halves, teens by ten and rest.
 fn worked_product(a: u32, b: u32) -> String {
-    let (large, small) = (a.max(b), a.min(b));
-    let (tens, ones) = (large / 10 * 10, large % 10);
-    if large <= 10 || ones == 0 {
-        return format!("{a} x {b} = {}", a * b);
+    let product = a * b;
+    if b > 10 && a > 1 {
+        let (tens, rest) = (a * 10, a * (b - 10));
+        return format!("{a} x 10 = {tens}, {a} x {} = {rest}. {a} x {b} = {product}", b - 10);
     }
-    let (first, rest) = (tens * small, ones * small);
-    format!(
-        "{tens} x {small} = {first}, {ones} x {small} = {rest}, {first} + {rest} = {}. \
-         {a} x {b} = {}",
-        first + rest,
-        a * b,
-    )
-}
-
-/// True for a product that all others are made of: the tables, and round tens.
-const fn is_table(a: u32, b: u32) -> bool {
-    (a <= 10 && b <= 10) || a.is_multiple_of(10) || b.is_multiple_of(10)
+    if a <= 2 || b <= 1 || a == 10 || b == 10 || product < 20 {
+        return format!("{a} x {b} = {product}");
+    }
+    let (half, other) = (a / 2, a - a / 2);
+    format!("{half} x {b} = {}, {other} x {b} = {}. {a} x {b} = {product}", half * b, other * b)
 }
 
 pub(super) fn multiply(dice: &mut Dice) -> Item {
-    let (a, b) = match dice.below(10) {
-        0..=3 => (dice.between(0, 10), dice.between(0, 10)),
-        4..=7 => (dice.between(11, 49), dice.between(2, 9)),
-        _ => (dice.between(2, 9), dice.between(11, 49)),
-    };
+    let a = dice.between(0, 12);
+    let b = if dice.chance(65) { dice.between(0, 12) } else { dice.between(10, 20) };
     let user = ask(
         dice,
         &[
@@ -79,15 +66,13 @@ pub(super) fn multiply(dice: &mut Dice) -> Item {
             format!("How much is {a} times {b}?"),
         ],
     );
-    let item = Item::new(format!("mul {} {}", a.min(b), a.max(b)), user, worked_product(a, b));
-    item.taught_if(is_table(a, b))
+    Item::new(format!("mul {} {}", a.min(b), a.max(b)), user, worked_product(a, b))
 }
 
-/// Two different numbers of equally many digits.
 pub(super) fn compare(dice: &mut Dice) -> Item {
-    let (low, high) = *dice.pick(&[(10, 99), (10, 99), (100, 999)]);
-    let a = dice.between(low, high);
-    let b = low + (a - low + 1 + dice.below(high - low)) % (high - low + 1);
+    let top = *dice.pick(&[99, 999, 999]);
+    let a = dice.between(0, top);
+    let b = (a + 1 + dice.below(top)) % (top + 1);
     let larger = dice.chance(50);
     let winner = if larger { a.max(b) } else { a.min(b) };
     let (word, other) = if larger { ("larger", "bigger") } else { ("smaller", "less") };
@@ -138,50 +123,39 @@ pub(super) fn in_words(number: u32) -> String {
     }
 }
 
-/// True for numbers whose words no rule gives: they are taught, never asked.
-const fn is_number_word(n: u32) -> bool {
-    n <= 20 || (n < 100 && n.is_multiple_of(10)) || n.is_multiple_of(100)
-}
-
 pub(super) fn words(dice: &mut Dice) -> Item {
-    let n = match dice.below(10) {
-        0 | 1 => dice.between(0, 20),
-        2..=4 => dice.between(20, 99),
-        _ => dice.between(100, 999),
-    };
+    let n = if dice.chance(50) { dice.between(0, 99) } else { dice.between(100, 999) };
     let (key, spelled) = (format!("words {n}"), in_words(n));
     if dice.chance(50) {
         let user =
             ask(dice, &[format!("Write {n} in words."), format!("How do you say {n} in words?")]);
-        return Item::new(key, user, format!("{spelled}.")).taught_if(is_number_word(n));
+        return Item::new(key, user, format!("{spelled}."));
     }
     let user =
         ask(dice, &[format!("Write {spelled} as a number."), format!("What number is {spelled}?")]);
-    Item::new(key, user, n.to_string()).taught_if(is_number_word(n))
+    Item::new(key, user, n.to_string())
 }
 
 /// Larger unit, smaller unit, how many of these make one of those, and how many to ask about.
 const CONVERSIONS: [(&str, &str, u32, u32); 11] = [
-    ("kilometres", "metres", 1000, 40),
-    ("kilograms", "grams", 1000, 40),
+    ("kilometres", "metres", 1000, 30),
+    ("kilograms", "grams", 1000, 30),
     ("metres", "centimetres", 100, 60),
-    ("litres", "millilitres", 1000, 40),
-    ("tijolos", "base units", 1_000_000, 40),
     ("hours", "minutes", 60, 12),
     ("minutes", "seconds", 60, 12),
     ("weeks", "days", 7, 20),
-    ("days", "hours", 24, 9),
-    ("dozens", "units", 12, 9),
-    ("years", "months", 12, 9),
+    ("days", "hours", 24, 10),
+    ("dozens", "units", 12, 12),
+    ("litres", "millilitres", 1000, 30),
+    ("years", "months", 12, 12),
+    ("tijolos", "base units", 1_000_000, 30),
 ];
 
-/// Units, with the product worked out where it is not a matter of zeros. The way back is only
-/// asked where it is.
 pub(super) fn unit(dice: &mut Dice) -> Item {
     let &(large, small, factor, most) = dice.pick(&CONVERSIONS);
     let n = dice.between(2, most);
     let (key, total) = (format!("unit {large} {n}"), n * factor);
-    if factor < 100 || dice.chance(60) {
+    if dice.chance(70) {
         let user = ask(
             dice,
             &[
@@ -190,9 +164,7 @@ pub(super) fn unit(dice: &mut Dice) -> Item {
                 format!("{n} {large} in {small}?"),
             ],
         );
-        let steps =
-            if factor < 100 { format!("{}. ", worked_product(n, factor)) } else { String::new() };
-        return Item::new(key, user, format!("{steps}{n} {large} = {total} {small}"));
+        return Item::new(key, user, format!("{n} {large} = {total} {small}"));
     }
     let user = ask(
         dice,

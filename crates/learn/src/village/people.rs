@@ -166,7 +166,7 @@ const QUESTIONS: [(&[&str], &str); 17] = [
     ),
     (
         &["What can you do?", "Help", "What can I ask you?"],
-        "I can add, subtract and multiply, convert units, count days, read notes and say who is \
+        "I can add and subtract, convert units, count days, read a short text and say who is \
          where, turn an order into JSON, call tools, spell words, tell a story, and answer about \
          the village and Mutirão.",
     ),
@@ -286,48 +286,13 @@ const TOPICS: [&str; 20] = [
     "Spain",
 ];
 
-/// What people do with topics; no lesson tells how.
-const DEEDS: [&str; 12] = [
-    "draw",
-    "paint",
-    "explain",
-    "cook",
-    "sell",
-    "win",
-    "visit",
-    "describe",
-    "fix",
-    "measure",
-    "invent",
-    "sing about",
-];
-
 pub(super) fn unknown(dice: &mut Dice) -> Item {
     let (subject, topic) = (*dice.pick(&SUBJECTS), *dice.pick(&TOPICS));
-    let (key, user) = match dice.below(10) {
+    let (key, user) = match dice.below(6) {
         0 => (format!("code {topic}"), format!("Can you write code about {topic}?")),
         1 => {
             let who = name(dice, 40);
             (format!("live {subject} {who}"), format!("Where does {who} the {subject} live?"))
-        }
-        2 | 3 => {
-            let deed = *dice.pick(&DEEDS);
-            let wordings = [
-                format!("How do I {deed} {topic}?"),
-                format!("Can you {deed} {topic}?"),
-                format!("Please {deed} {topic}."),
-            ];
-            (format!("{deed} {topic}"), ask(dice, &wordings))
-        }
-        4 => {
-            let wordings = [
-                format!("What is {topic}?"),
-                format!("Tell me about {topic}."),
-                format!("How far is it from {topic} to {}?", dice.pick(&TOPICS)),
-                format!("Do you like {topic}?"),
-                format!("Write a poem about {topic}."),
-            ];
-            (format!("about {topic}"), ask(dice, &wordings))
         }
         _ => {
             let wordings = [
@@ -335,7 +300,6 @@ pub(super) fn unknown(dice: &mut Dice) -> Item {
                 format!("What is the {subject} of {topic}?"),
                 format!("Tell me the {subject} of {topic}."),
                 format!("Why does {topic} have a {subject}?"),
-                format!("Who was the first {subject} of {topic}?"),
             ];
             (format!("{subject} {topic}"), ask(dice, &wordings))
         }

@@ -1,6 +1,6 @@
 //! Reading: small word problems, who is where, orders into JSON, tool calls, lists and spelling.
 
-use super::vocabulary::{DAYS, GOODS, NAMES, PLACES, UNITS, WORDS, name};
+use super::vocabulary::{DAYS, GOODS, PLACES, UNITS, WORDS, name};
 use super::{Item, ask};
 use crate::dice::Dice;
 use serde_json::json;
@@ -45,25 +45,35 @@ pub(super) fn word_problem(dice: &mut Dice) -> Item {
     Item::new(key, user, assistant)
 }
 
-/// Who is where, from notes: the last one with the right name counts. The place stands beside the
-/// name, and the answer quotes the note before it says the sentence: finding "what came after this
-/// word" is the first thing that attention learns, finding it four words on took too long.
+/// Who is where: the last mention of the right name counts. Mostly few people and short stories,
+/// and an answer that says the name first, because copying it is what finds the sentence. The word
+/// before the name gives it the same token as in the question.
 pub(super) fn whereabouts(dice: &mut Dice) -> Item {
-    let count = dice.between(2, 4) as usize;
-    let people = dice.several(&NAMES, count);
-    let places = dice.several(&PLACES, count + 1);
-    let moved = dice.chance(50).then(|| dice.below(count as u32) as usize);
-    let seen: Vec<(&str, &str)> =
-        people.iter().copied().chain(moved.map(|who| people[who])).zip(places).collect();
-    let asked = people[dice.below(count as u32) as usize];
-    let place = seen.iter().rev().find(|(who, _)| *who == asked).map_or("", |(_, place)| place);
-    let notes: Vec<String> = seen.iter().map(|(who, place)| format!("{who} {place}")).collect();
-    let notes = notes.join(", ");
-    let question = ask(dice, &[format!("Where is {asked}?"), format!("Where is {asked} now?")]);
+    let count = *dice.pick(&[2, 2, 2, 3, 3, 4]);
+    let mut people: Vec<String> = Vec::with_capacity(count);
+    while people.len() < count {
+        let next = name(dice, 15);
+        if !people.contains(&next) {
+            people.push(next);
+        }
+    }
+    let mut sentences = Vec::new();
+    let mut last: Vec<(usize, &str)> = Vec::new();
+    for _ in 0..dice.between(count as u32, count as u32 + 2) {
+        let who = dice.below(count as u32) as usize;
+        let place = *dice.pick(&PLACES);
+        let verb = *dice.pick(&["went to", "is in", "walked to"]);
+        sentences.push(format!("{} {verb} the {place}.", people[who]));
+        last.retain(|(person, _)| *person != who);
+        last.push((who, place));
+    }
+    let &(who, place) = dice.pick(&last);
+    let (story, asked) = (sentences.join(" "), &people[who]);
+    let opening = *dice.pick(&["", "", "Read this. ", "Listen: "]);
     Item::new(
-        format!("where {asked} {notes}"),
-        format!("Notes: {notes}. {question}"),
-        format!("Notes: {asked} {place}. {asked} is in the {place}."),
+        format!("where {asked} {story}"),
+        format!("{opening}{story} Where is {asked}?"),
+        format!("Now {asked} is in the {place}."),
     )
 }
 
@@ -143,27 +153,24 @@ pub(super) fn tool(dice: &mut Dice) -> Item {
     if memorised { item.memorised() } else { item }
 }
 
-/// Words that can be put in order: the first half of the list.
-const SORTED: &[&str] = WORDS.split_at(24).0;
-
 /// Lists. The answer opens with a word of its own so that every list word has the same token in
 /// the question and in the answer: copying is then a matter of looking, not of translating.
 pub(super) fn list(dice: &mut Dice) -> Item {
-    let kind = dice.below(10);
-    let count = dice.between(3, if kind < 5 { 4 } else { 5 }) as usize;
-    let mut words = dice.several(if kind < 5 { SORTED } else { &WORDS }, count);
+    let kind = dice.below(8);
+    let count = dice.between(3, 5) as usize;
+    let mut words = dice.several(&WORDS, count);
     let shown = words.join(", ");
     let (user, assistant) = match kind {
-        0..=4 => {
+        0 | 1 => {
             words.sort_unstable();
             (format!("Sort these words: {shown}."), format!("Sorted: {}.", words.join(", ")))
         }
-        5 | 6 => {
+        2..=4 => {
             words.reverse();
             (format!("Reverse the list: {shown}."), format!("Reversed: {}.", words.join(", ")))
         }
-        7 => (format!("How many words are in this list? {shown}."), format!("{count} words.")),
-        8 => (
+        5 => (format!("How many words are in this list? {shown}."), format!("{count} words.")),
+        6 => (
             format!("What is the first word? {shown}."),
             format!("The first word is {}.", words[0]),
         ),
@@ -175,29 +182,27 @@ pub(super) fn list(dice: &mut Dice) -> Item {
     Item::new(format!("list {shown}"), user, assistant)
 }
 
-/// Letters. They are all named before anything is said about them.
 pub(super) fn spell(dice: &mut Dice) -> Item {
-    let word = if dice.chance(40) {
+    let word = if dice.chance(50) {
         (*dice.pick(&WORDS)).to_owned()
     } else {
-        name(dice, 80).to_lowercase()
+        name(dice, 60).to_lowercase()
     };
     let letters: Vec<String> = word.chars().map(String::from).collect();
     let spaced = letters.join(" ");
-    let (kind, user, more) = match dice.below(10) {
-        0..=4 => (0, format!("Spell {word}."), String::new()),
-        5..=7 => {
-            let user = format!("How many letters are in {word}?");
-            (1, user, format!(" That is {}.", letters.len()))
-        }
-        8 => {
-            let user = format!("What is the first letter of {word}?");
-            (2, user, format!(" The first is {}.", letters[0]))
-        }
-        _ => {
-            let user = format!("What is the last letter of {word}?");
-            (3, user, format!(" The last is {}.", letters[letters.len() - 1]))
-        }
+    let backwards: Vec<&str> = letters.iter().rev().map(String::as_str).collect();
+    let (kind, user, assistant) = match dice.below(10) {
+        0..=2 => (0, format!("Spell {word}."), format!("Letters: {spaced}.")),
+        3..=6 => (
+            1,
+            format!("Spell {word} backwards."),
+            format!("Letters: {spaced}. Backwards: {}.", backwards.join(" ")),
+        ),
+        _ => (
+            2,
+            format!("How many letters are in {word}?"),
+            format!("Letters: {spaced}. That is {}.", letters.len()),
+        ),
     };
-    Item::new(format!("spell {kind} {word}"), user, format!("Letters: {spaced}.{more}"))
+    Item::new(format!("spell {kind} {word}"), user, assistant)
 }

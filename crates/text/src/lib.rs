@@ -1,17 +1,21 @@
 //! Messages to tokens and back: tokenizer, chat template, stop strings, streamed text.
 //!
 //! What a person writes can never become a control token: texts inside messages that spell one are
-//! encoded as ordinary text. Templates run with fuel, without a clock, a loader or a file.
+//! encoded as ordinary text. Templates run with fuel and a purse, without a clock, a loader or a
+//! file.
 #![deny(clippy::float_arithmetic, clippy::indexing_slicing)]
 #![forbid(unsafe_code)]
 
+mod filter;
 mod method;
+mod rewrite;
 mod seal;
 mod stack;
 mod stop;
 mod stream;
 mod template;
 mod tokens;
+mod toll;
 
 pub use stack::{TextError, TextStack};
 pub use stop::{Found, StopFinder};

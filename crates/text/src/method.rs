@@ -1,6 +1,7 @@
 //! The Python manners that chat templates in the wild rely on: a few methods of strings and maps,
 //! spaced JSON, and the date format, which reads the injected date and no clock.
 
+use crate::filter;
 use minijinja::value::{Value, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State};
 use serde::Serialize;
@@ -36,11 +37,16 @@ fn of_string(text: &str, name: &str, arguments: &[Value]) -> Result<Value, Error
         "upper" => text.to_uppercase().into(),
         "lower" => text.to_lowercase().into(),
         "split" => {
-            let (separator,) = from_args::<(Option<&str>,)>(arguments)?;
+            let (separator, most) = from_args::<(Option<&str>, Option<usize>)>(arguments)?;
+            let pieces = most.unwrap_or(usize::MAX).saturating_add(1);
             match separator {
-                Some(separator) => text.split(separator).map(Value::from).collect(),
+                Some(separator) => text.splitn(pieces, separator).map(Value::from).collect(),
                 None => text.split_whitespace().map(Value::from).collect(),
             }
+        }
+        "replace" => {
+            let (from, to, most) = from_args::<(&str, &str, Option<usize>)>(arguments)?;
+            filter::replace(text, from, to, most)?.into()
         }
         _ => return Err(Error::from(ErrorKind::UnknownMethod)),
     })

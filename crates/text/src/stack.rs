@@ -7,6 +7,7 @@ use crate::tokens::Vocabulary;
 use mutirao_wire::Token;
 use mutirao_wire::bundle::Message;
 use mutirao_wire::limits::{MESSAGE_BYTES_MAX, MESSAGES_MAX, PROMPT_TOKENS_MAX};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -156,4 +157,9 @@ fn check(messages: &[Message]) -> Result<(), TextError> {
 
 pub(crate) fn bounded(what: &'static str, count: usize, maximum: usize) -> Result<(), TextError> {
     if count > maximum { Err(TextError::TooLong { what, count, maximum }) } else { Ok(()) }
+}
+
+/// The libraries are careful, but were not written for hostile files: a panic is an error here.
+pub(crate) fn contained<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("the library panicked".into()))
 }

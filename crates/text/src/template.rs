@@ -1,15 +1,16 @@
-//! Chat templates: programs from strangers, so they get fuel, a recursion limit, a bounded output,
-//! and nothing to reach the world with: no clock, no loader, no file.
+//! Chat templates: programs from strangers, so they get fuel, a purse, a recursion limit, a bounded
+//! output, and nothing to reach the world with: no clock, no loader, no file.
 
-use crate::method;
-use crate::stack::{TextError, bounded};
-use minijinja::value::{Kwargs, Value};
-use minijinja::{Environment, Error, ErrorKind, context};
+use crate::stack::{TextError, bounded, contained};
+use crate::{filter, method, rewrite, toll};
+use minijinja::value::Value;
+use minijinja::{Environment, Error, ErrorKind};
 use mutirao_wire::bundle::Message;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 /// Largest template read, in bytes.
-const TEMPLATE_BYTES_MAX: usize = 1 << 20;
+const TEMPLATE_BYTES_MAX: usize = 256 << 10;
 /// Largest prompt rendered, in bytes.
 const OUTPUT_BYTES_MAX: usize = 8 << 20;
 /// Instructions a template may run.
@@ -29,18 +30,12 @@ impl ChatTemplate {
         bounded("template bytes", source.len(), TEMPLATE_BYTES_MAX)?;
         let refused = |reason: String| TextError::Template { reason };
         let source = std::str::from_utf8(source).map_err(|error| refused(error.to_string()))?;
-        let mut environment = Environment::new();
-        environment.set_fuel(Some(FUEL));
-        environment.set_recursion_limit(RECURSION_MAX);
-        environment.set_trim_blocks(true);
-        environment.set_lstrip_blocks(true);
-        environment.add_function("raise_exception", raise_exception);
-        environment.add_filter("tojson", to_json);
-        environment.set_unknown_method_callback(method::call);
-        environment
-            .add_template_owned(NAME, source.to_owned())
-            .map_err(|error| refused(said(&error)))?;
-        Ok(Self { environment })
+        let read = contained(|| {
+            let mut environment = environment();
+            environment.add_template_owned(NAME, rewrite::tolled(source)?).map_err(|e| said(&e))?;
+            Ok(Self { environment })
+        });
+        read.map_err(refused)
     }
 
     /// Renders messages, handing the turn to the assistant.
@@ -50,24 +45,52 @@ impl ChatTemplate {
         tools: Option<&serde_json::Value>,
         date: Option<&str>,
     ) -> Result<String, TextError> {
-        let refused = |error: Error| TextError::Render { reason: said(&error) };
-        let today = date.unwrap_or_default().to_owned();
-        let now = Value::from_function(move |format: &str| method::date(&today, format));
-        let template = self.environment.get_template(NAME).map_err(refused)?;
-        let mut output = Bounded::default();
-        let given = context! {
-            messages => messages,
-            tools => tools,
-            date_string => date,
-            strftime_now => now,
-            add_generation_prompt => true,
-            bos_token => "",
-            eos_token => "",
-        };
-        template.render_captured_to(given, &mut output).map_err(refused)?;
-        String::from_utf8(output.bytes)
-            .map_err(|error| TextError::Render { reason: error.to_string() })
+        let given = given(messages, tools, date);
+        let rendered = contained(|| {
+            let template = self.environment.get_template(NAME).map_err(|error| said(&error))?;
+            let mut output = Bounded::default();
+            template.render_captured_to(given, &mut output).map_err(|error| said(&error))?;
+            String::from_utf8(output.bytes).map_err(|error| error.to_string())
+        });
+        rendered.map_err(|reason| TextError::Render { reason })
     }
+}
+
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_fuel(Some(FUEL));
+    environment.set_recursion_limit(RECURSION_MAX);
+    environment.remove_global("debug");
+    environment.add_function("raise_exception", raise_exception);
+    environment.add_filter("tojson", filter::to_json);
+    environment.add_filter("join", filter::join);
+    environment.add_filter("replace", filter::replace);
+    environment.add_filter("indent", filter::indent);
+    environment.add_filter("pay", toll::pay);
+    environment.add_filter("walk", toll::walk);
+    environment.add_filter("glance", toll::glance);
+    environment.add_filter("small", toll::small);
+    environment.add_filter("number", toll::number);
+    environment.set_unknown_method_callback(method::call);
+    environment
+}
+
+/// What a template sees. Without a date there is none, and no function that tells it: a template
+/// that has a date of its own falls back to it, and another says what it misses.
+fn given(messages: &[Message], tools: Option<&serde_json::Value>, date: Option<&str>) -> Value {
+    let mut given = BTreeMap::from([
+        ("messages", Value::from_serialize(messages)),
+        ("tools", Value::from_serialize(tools)),
+        ("add_generation_prompt", Value::from(true)),
+        ("bos_token", Value::from("")),
+        ("eos_token", Value::from("")),
+    ]);
+    if let Some(today) = date.map(str::to_owned) {
+        given.insert("date_string", Value::from(today.clone()));
+        let now = Value::from_function(move |format: &str| method::date(&today, format));
+        given.insert("strftime_now", now);
+    }
+    Value::from(given)
 }
 
 /// The message of an error and of what caused it, on one line.
@@ -83,20 +106,6 @@ fn said(error: &Error) -> String {
 
 fn raise_exception(reason: &str) -> Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, reason.to_owned()))
-}
-
-/// JSON as Python's `json.dumps` spaces it, which is what models were trained on.
-#[expect(clippy::needless_pass_by_value, reason = "the interpreter hands keywords over by value")]
-fn to_json(value: &Value, options: Kwargs) -> Result<String, Error> {
-    let indent: Option<usize> = options.get("indent")?;
-    let _: Option<bool> = options.get("ensure_ascii")?;
-    options.assert_all_used()?;
-    let failed =
-        |error: serde_json::Error| Error::new(ErrorKind::BadSerialization, error.to_string());
-    match indent {
-        Some(_) => serde_json::to_string_pretty(value).map_err(failed),
-        None => method::spaced_json(value).map_err(failed),
-    }
 }
 
 /// A buffer that refuses to grow beyond its bound.

@@ -1,9 +1,8 @@
 //! The tokenizer, twice: once as the template needs it, with control tokens recognised, and once as
 //! people's texts need it, with none.
 
-use crate::stack::{TextError, bounded};
+use crate::stack::{TextError, bounded, contained};
 use mutirao_wire::Token;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use tokenizers::Tokenizer;
 
 /// Largest tokenizer file read, in bytes.
@@ -19,12 +18,8 @@ pub struct Vocabulary {
     control_texts: Vec<String>,
 }
 
-/// The library is careful, but it was not written for hostile files: a panic is an error here.
 fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(result) => result.map_err(|error| error.to_string()),
-        Err(_) => Err("the tokenizer library panicked".into()),
-    }
+    contained(|| work().map_err(|error| error.to_string()))
 }
 
 fn refused(reason: impl Into<String>) -> TextError {

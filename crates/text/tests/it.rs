@@ -6,6 +6,8 @@ mod hostile;
 mod prompts;
 #[path = "it/streams.rs"]
 mod streams;
+#[path = "it/templates.rs"]
+mod templates;
 
 use mutirao_text::TextStack;
 use mutirao_wire::bundle::Message;

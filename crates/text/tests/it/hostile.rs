@@ -1,6 +1,6 @@
 //! Tokenizers and templates from a stranger: refused or bounded, never a panic, never a hang.
 
-use super::{TEMPLATE, TOKENIZER, VOCABULARY, message, templated};
+use super::{TEMPLATE, TOKENIZER, VOCABULARY, message, templated, village};
 use mutirao_text::{TextError, TextStack};
 use proptest::prelude::*;
 
@@ -22,6 +22,91 @@ fn templates_that_run_for_ever_run_out_of_fuel() {
         let error = rendered(template).expect_err("it ends");
         assert!(matches!(error, TextError::Render { .. } | TextError::Template { .. }), "{error}");
     }
+}
+
+/// Each of these took the process with it, by its memory, its stack or its patience, while fuel
+/// alone was counted: one instruction may double a text, and a tree may be deeper than the stack.
+#[test]
+fn bombs_without_many_instructions_end_too() {
+    let nested = |open: &str, close: &str, count| {
+        format!("{{{{ {}1{} }}}}", open.repeat(count), close.repeat(count))
+    };
+    let ns = "{% set ns = namespace(a='x', l=[]) %}";
+    let bombs = [
+        format!("{ns}{{% for i in range(40) %}}{{% set ns.a = ns.a ~ ns.a %}}{{% endfor %}}"),
+        format!("{ns}{{% for i in range(40) %}}{{% set ns.a = ns.a + ns.a %}}{{% endfor %}}"),
+        format!("{ns}{{% for i in range(40) %}}{{% set ns.l = [ns.l, ns.l] %}}{{% endfor %}}"),
+        format!("{ns}{{% for i in range(40) %}}{{% set ns.l = ns.l + [1] + ns.l %}}{{% endfor %}}"),
+        format!("{ns}{{% for i in range(9999) %}}{{% set ns.l = [ns.l] %}}{{% endfor %}}"),
+        format!("{ns}{{% set ns.a = ns %}}{{{{ ns }}}}"),
+        format!("{ns}{{{{ [ns] | tojson }}}}"),
+        "{% set a = 'x' %}".to_owned() + &"{% set a = a ~ a %}".repeat(40),
+        "{% macro m(a) %}{{ m(a ~ a) }}{% endmacro %}{{ m('xxxxxxxx') }}".to_owned(),
+        "{% set a %}{% for i in range(99999) %}".to_owned()
+            + &"y".repeat(100_000)
+            + "{% endfor %}{% endset %}",
+        "{% for i in range(99999) %}{% set x = range(99999) | list | sort %}{% endfor %}".into(),
+        "{% for i in range(99999) %}{% if i in range(99999) | list %}{% endif %}{% endfor %}"
+            .into(),
+        "{{ 'x' * 100000000 }}".into(),
+        "{{ ([1] * 1000000000) | list }}".into(),
+        "{{ ([1] * (2 ** 62) * 4) | list }}".into(),
+        "{{ 'x' | indent(10000000000, true) }}".into(),
+        "{{ 'a' | indent(width=10000000000, first=true) }}".into(),
+        "{{ '%9999999999d' | format(1) }}".into(),
+        "{{ range(9) | batch(9999999999, 'x') | list }}".into(),
+        "{{ range(9) | slice(9999999999) | list }}".into(),
+        "{{ (range(99999) | join('y')) | replace('y', range(99999) | join('z')) }}".into(),
+        "{{ (range(99999) | join('y')).replace('y', range(99999) | join('z')) }}".into(),
+        "{{ range(99999) | map('replace', '', range(99999) | join) | list }}".into(),
+        "{{ range(99999) | select('in', range(99999) | list) | list }}".into(),
+        "{{ debug() }}{{ raise_exception('so far') }}".into(),
+        format!("{{{{ a{} }}}}", "~a".repeat(60_000)),
+        format!("{{{{ a{} }}}}", "|e".repeat(60_000)),
+        format!("{{{{ a{} }}}}", ".b".repeat(60_000)),
+        format!("{{{{ {}a }}}}", "not ".repeat(60_000)),
+        format!("{{% if a %}}{}{{% endif %}}", "{% elif a %}".repeat(15_000)),
+        format!("{}{}", "{% if a %}".repeat(9_000), "{% endif %}".repeat(9_000)),
+        nested("[", "]", 100_000),
+        nested("(", ")", 100_000),
+    ];
+    for bomb in bombs {
+        let name: String = bomb.chars().take(90).collect();
+        let error = rendered(&bomb).map(|text| text.len()).expect_err(&name);
+        let known = matches!(error, TextError::Render { .. } | TextError::Template { .. });
+        assert!(known && !error.to_string().contains("panicked"), "{name}: {error}");
+    }
+}
+
+#[test]
+fn the_longest_chains_and_branches_fit_the_stack() {
+    for template in [
+        format!("{{{{ a{} }}}}", "~a".repeat(500)),
+        format!("{{{{ a{} }}}}", " and a".repeat(500)),
+        format!("{{{{ a{} }}}}", "|e".repeat(500)),
+        format!("{{% if a %}}{}{{% endif %}}", "{% elif a %}".repeat(250)),
+    ] {
+        assert_eq!(rendered(&template).expect("rendered"), "");
+    }
+    let deep = format!("{{{{ a{} }}}}", ".b".repeat(500));
+    rendered(&deep).expect_err("of nothing there is no part");
+}
+
+#[test]
+fn an_error_names_the_line_of_the_author() {
+    let error = rendered("one\n{% if true %}\n{{ raise_exception('three') }}{% endif %}");
+    let said = error.expect_err("refused").to_string();
+    assert!(said.contains("three") && said.contains(":3"), "{said}");
+}
+
+#[test]
+fn a_long_conversation_is_within_the_purse() {
+    let stack = village();
+    let talk: Vec<_> = (0..4_096)
+        .map(|at| message(if at % 2 == 0 { "user" } else { "assistant" }, &"word ".repeat(350)))
+        .collect();
+    let text = stack.render(&talk, None, None).expect("seven million letters");
+    assert!(text.len() > 7_000_000);
 }
 
 #[test]

@@ -39,6 +39,9 @@ pub enum Command {
     Verify {
         /// The file
         file: PathBuf,
+        /// Where the model is, when it is not among those that `mutirao ls` lists
+        #[arg(long, value_name = "DIR")]
+        model: Option<String>,
     },
     /// List the models that are here
     Ls,

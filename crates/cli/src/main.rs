@@ -40,7 +40,9 @@ fn dispatch(arguments: &Arguments, printer: Printer) -> anyhow::Result<ExitCode>
         Some(Command::Provide(provide)) => cmd::provide::run(&node()?, provide, printer),
         Some(Command::Serve(serve)) => cmd::serve::run(node()?, serve, printer),
         Some(Command::Join { ticket }) => cmd::join::run(&node()?, ticket, printer),
-        Some(Command::Verify { file }) => cmd::verify::run(&node()?, file, printer),
+        Some(Command::Verify { file, model }) => {
+            cmd::verify::run(&node()?, file, model.as_deref(), printer)
+        }
         Some(Command::Ls) => cmd::models::ls(&node()?, printer),
         Some(Command::Show { model }) => cmd::models::show(&node()?, model, printer),
         Some(Command::Status) => cmd::status::status(&node()?, printer),

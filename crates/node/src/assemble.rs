@@ -9,6 +9,7 @@ use crate::peers::{Peers, PeersError};
 use crate::receipts::Receipts;
 use crate::standing::StandingFile;
 use crate::threads::Threads;
+use mutirao_wire::ModelId;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -61,6 +62,12 @@ impl Node {
         let opened = Arc::new(self.models.open(model)?);
         known().insert(model.to_owned(), opened.clone());
         Ok(opened)
+    }
+
+    /// A model that was opened before.
+    pub(crate) fn opened(&self, id: ModelId) -> Option<Arc<Opened>> {
+        let known = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        known.values().find(|opened| opened.model.id() == id).cloned()
     }
 
     /// Its keys, made on first use.

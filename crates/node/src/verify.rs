@@ -34,7 +34,8 @@ pub enum VerifyError {
     #[error(transparent)]
     Bundle(#[from] BundleError),
     /// It is about a model that is not here.
-    #[error("this is about model {}, which is not here; `mutirao ls` lists what is", model.short())]
+    #[error("this is about model {}, which is not here; `mutirao ls` lists what is, and \
+         `--model DIR` names another place", model.short())]
     ModelNotHere {
         /// The model.
         model: ModelId,
@@ -180,6 +181,9 @@ impl Node {
 
     /// The model here that has this id.
     fn model_of(&self, model: ModelId) -> Result<Arc<Opened>, VerifyError> {
+        if let Some(open) = self.opened(model) {
+            return Ok(open);
+        }
         let listed = self.models().list()?;
         let opened = listed.iter().filter_map(|listed| self.open(&listed.name).ok());
         let found = opened.into_iter().find(|opened| opened.model.id() == model);

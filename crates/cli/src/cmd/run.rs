@@ -144,6 +144,7 @@ fn object(answered: &Answered) -> serde_json::Value {
     let keys: Vec<String> = answered.providers.iter().map(ToString::to_string).collect();
     json!({
         "answer": answered.text,
+        "prompt_tokens": answered.prompt_tokens,
         "tokens": answered.tokens.len(),
         "finish": answered.finish.word(),
         "first_token_ms": answered.first_token.as_millis(),

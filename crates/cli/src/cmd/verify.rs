@@ -8,7 +8,15 @@ use std::path::Path;
 use std::process::ExitCode;
 
 /// Exit code 0 when the file holds, 3 when it is refused.
-pub fn run(node: &Node, file: &Path, printer: Printer) -> anyhow::Result<ExitCode> {
+pub fn run(
+    node: &Node,
+    file: &Path,
+    model: Option<&str>,
+    printer: Printer,
+) -> anyhow::Result<ExitCode> {
+    if let Some(model) = model {
+        node.open(model)?;
+    }
     let content = verify::read(file)?;
     let verdict = node.verify(&content)?;
     show(&verdict, printer);

@@ -26,6 +26,7 @@ use tokio::sync::oneshot;
 pub struct Serving {
     address: SocketAddr,
     token: String,
+    node: Arc<Node>,
     stop: oneshot::Sender<()>,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
 }
@@ -49,6 +50,7 @@ impl Serving {
         if !matches!(self.serving.await, Ok(Ok(()))) {
             tracing::warn!("the door did not close properly");
         }
+        self.node.part().await;
     }
 }
 
@@ -72,16 +74,17 @@ impl Node {
     async fn stand_open(self, kill: Option<Kill>) -> Result<Serving, AskError> {
         let (token, listener) = (self.door_token()?, self.listen().await?);
         let address = listener.local_addr().map_err(|error| self.no_address(&error))?;
-        let door = self.door(&token, address, kill);
+        let node = Arc::new(self);
+        let door = node.clone().door(&token, address, kill);
         let (stop, stopped) = oneshot::channel();
         let stopped = async {
             let _ = stopped.await;
         };
         let serving = tokio::spawn(mutirao_gateway::serve(listener, door, stopped));
-        Ok(Serving { address, token, stop, serving })
+        Ok(Serving { address, token, node, stop, serving })
     }
 
-    fn door(self, token: &str, address: SocketAddr, kill: Option<Kill>) -> Door {
+    fn door(self: Arc<Self>, token: &str, address: SocketAddr, kill: Option<Kill>) -> Door {
         let settings = DoorSettings {
             token: token.to_owned(),
             hosts: vec![address.ip().to_string()],
@@ -89,7 +92,7 @@ impl Node {
             waiting_max: self.config().http_waiting,
             kill,
         };
-        Door::new(Arc::new(self), &settings)
+        Door::new(self, &settings)
     }
 
     fn door_token(&self) -> Result<String, KeyError> {

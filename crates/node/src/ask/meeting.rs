@@ -111,6 +111,14 @@ impl Node {
         }
     }
 
+    /// Says goodbye to the circle, if a meeting waits.
+    pub async fn part(&self) {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(meeting) = waiting {
+            meeting.net.close().await;
+        }
+    }
+
     /// The meeting that waits, if it is fresh and the circle is still the same.
     fn meeting_held_ahead(&self) -> Result<Option<Meeting>, AskError> {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();

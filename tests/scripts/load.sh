@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Twenty-four clients for five minutes against `mutirao serve --demo`, some of whom hang up: memory stays
+# flat, nobody is stuck, and the same question has the same answer. `load.sh 60` takes a minute.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+program="${MUTIRAO:-$PWD/target/release/mutirao}"
+place=$(mktemp -d)
+server=
+trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$place"' EXIT
+"$program" serve --demo --http 127.0.0.1:0 --data-dir "$place" --json >"$place/door.json" &
+server=$!
+for _ in $(seq 100); do
+  [ -s "$place/door.json" ] && break
+  sleep 0.1
+done
+field() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" "$place/door.json"; }
+OPENAI_BASE_URL=$(field base_url) OPENAI_API_KEY=$(field api_key) \
+  python3 tests/clients/load.py --seconds "${1:-300}" --pid "$server"
+kill -INT "$server"
+wait "$server"
+server=
+echo "load: passed"

@@ -33,7 +33,7 @@ impl House {
         config.threads = 1;
         change(&mut config);
         let address = HOST.parse().expect("an address");
-        let router = Node::new(config).door(TOKEN, address, kill).router();
+        let router = std::sync::Arc::new(Node::new(config)).door(TOKEN, address, kill).router();
         Self { _place: place, router }
     }
 

@@ -22,9 +22,13 @@ fn main() -> ExitCode {
     }
 }
 
+/// Without a wish only errors are said, and not that a farewell did not reach a peer that is gone.
+const LOG_FILTER: &str = "error,iroh::socket=off";
+
 /// Logs go to standard error, quiet unless `MUTIRAO_LOG` asks (same syntax as `RUST_LOG`).
 fn start_logs() {
-    let filter = std::env::var(mutirao_node::config::LOG_ENVIRONMENT).unwrap_or_default();
+    let filter = std::env::var(mutirao_node::config::LOG_ENVIRONMENT);
+    let filter = filter.unwrap_or_else(|_| LOG_FILTER.to_owned());
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
         .with_writer(std::io::stderr)

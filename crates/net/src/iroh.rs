@@ -26,6 +26,8 @@ const DIAL_LIMIT: Duration = Duration::from_secs(3);
 const FINISH_LIMIT: Duration = Duration::from_secs(2);
 /// A connection without a sign of life ends after this.
 const IDLE_LIMIT: Duration = Duration::from_secs(30);
+/// Longest wait for a farewell to be heard: a peer that is gone does not hear it.
+const FAREWELL: Duration = Duration::from_millis(250);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Most bytes that one peer can make us hold.
 const RECEIVE_WINDOW: u32 = 8 << 20;
@@ -69,12 +71,31 @@ struct Node {
     accepted: Mutex<mpsc::Receiver<Link>>,
 }
 
-/// Opens a node under `key`.
+/// Whoever drops a node without a farewell still gives back its socket: the task that accepts holds
+/// the endpoint too, and would hold it for ever.
+impl Drop for Node {
+    fn drop(&mut self) {
+        let endpoint = self.endpoint.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { endpoint.close().await });
+        }
+    }
+}
+
+/// Opens a node under `key`. The work is a task of its own: a socket that nobody waits for any more
+/// is opened all the same, and then closed properly.
 ///
 /// # Errors
 /// [`NetError::Bind`] when the address is taken or not ours.
 pub async fn bind(key: &SigningKey, config: Config) -> Result<Arc<dyn Net>, NetError> {
-    let failed = |reason: String| NetError::Bind { address: config.listen, reason };
+    let (key, address) = (key.clone(), config.listen);
+    let failed = |reason: String| NetError::Bind { address, reason };
+    let opening = tokio::spawn(open(key, config)).await;
+    let opened = opening.map_err(|error| failed(error.to_string()))?;
+    Ok(Arc::new(opened.map_err(failed)?))
+}
+
+async fn open(key: SigningKey, config: Config) -> Result<Node, String> {
     let endpoint = Endpoint::builder(presets::Minimal)
         .secret_key(SecretKey::from_bytes(&key.secret()))
         .alpns(vec![ALPN.to_vec()])
@@ -82,19 +103,19 @@ pub async fn bind(key: &SigningKey, config: Config) -> Result<Arc<dyn Net>, NetE
         .clear_address_lookup()
         .clear_ip_transports()
         .bind_addr(config.listen)
-        .map_err(|error| failed(error.to_string()))?
+        .map_err(|error| error.to_string())?
         .transport_config(transport(config.streams_max))
         .bind()
         .await
-        .map_err(|error| failed(root_cause(&error)))?;
+        .map_err(|error| root_cause(&error))?;
     let (sender, receiver) = mpsc::channel(BACKLOG);
     tokio::spawn(accept_connections(endpoint.clone(), config, sender));
-    Ok(Arc::new(Node {
+    Ok(Node {
         endpoint,
         key: key.peer_key(),
         connections: Mutex::new(HashMap::new()),
         accepted: Mutex::new(receiver),
-    }))
+    })
 }
 
 /// The innermost error says what the system said.
@@ -220,7 +241,7 @@ impl Net for Node {
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.endpoint.close())
+        Box::pin(async { drop(tokio::time::timeout(FAREWELL, self.endpoint.close()).await) })
     }
 }
 

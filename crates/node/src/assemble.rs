@@ -21,7 +21,7 @@ pub struct Node {
     threads: OnceLock<Arc<Threads>>,
     opened: Mutex<BTreeMap<String, Arc<Opened>>>,
     /// Held for the next question.
-    pub(crate) waiting: Mutex<Option<Meeting>>,
+    pub(crate) waiting: tokio::sync::Mutex<Option<Meeting>>,
 }
 
 impl Node {
@@ -34,7 +34,7 @@ impl Node {
             models,
             threads: OnceLock::new(),
             opened: Mutex::default(),
-            waiting: Mutex::default(),
+            waiting: tokio::sync::Mutex::default(),
         }
     }
 

@@ -11,9 +11,11 @@
 
 mod accept;
 mod judge;
+mod line;
 #[cfg(test)]
 mod tests;
 
+use self::line::Line;
 use super::frame::{ClientFrame, ProviderFrame, Refusal};
 use super::watchdog::{DIAL_PATIENCE, LAST_PATIENCE, Watchdog};
 use crate::Millis;
@@ -260,6 +262,7 @@ pub struct Client {
     receipt: Option<(SignedReceipt, SignedOffer)>,
     cancelled: Option<u32>,
     watchdog: Watchdog,
+    line: Line,
     wake: Option<Millis>,
     started: Millis,
     first_token: Option<Millis>,
@@ -294,6 +297,7 @@ impl Client {
             receipt: None,
             cancelled: None,
             watchdog: Watchdog::default(),
+            line: Line::default(),
             wake: None,
             started: 0,
             first_token: None,
@@ -356,6 +360,9 @@ impl Client {
     /// Asks the next candidate, or says why there is none.
     // spec: SESSION-3.1, SESSION-4.1
     fn ask_next(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        if self.candidates.is_empty() && self.rests(now) {
+            return;
+        }
         let Some(offer) = self.candidates.pop_front() else {
             let tried = std::mem::take(&mut self.tried);
             return self.fail(SessionError::NobodyLeft { tried }, actions);
@@ -415,7 +422,7 @@ impl Client {
     /// haste, and an answer to lose.
     // spec: SESSION-5.4
     fn wait(&mut self, now: Millis, patience: Millis) {
-        let last = self.candidates.is_empty();
+        let last = self.candidates.is_empty() && self.line.is_empty();
         self.wake = Some(now + if last { patience.max(LAST_PATIENCE) } else { patience });
     }
 
@@ -424,8 +431,12 @@ impl Client {
         if now >= self.policy.deadline_ms {
             return self.fail(SessionError::Deadline, actions);
         }
-        if self.wake.is_some_and(|wake| now >= wake) {
-            self.give_up(now, "silent for too long".into(), actions);
+        if self.wake.is_none_or(|wake| now < wake) {
+            return;
+        }
+        match self.current {
+            Some(_) => self.give_up(now, "silent for too long".into(), actions),
+            None => self.ask_next(now, actions),
         }
     }
 

@@ -11,6 +11,10 @@ pub const PATIENCE_MIN: Millis = 100;
 pub const PATIENCE_MAX: Millis = 2_000;
 /// Shortest patience with a provider after whom nobody is left.
 pub const LAST_PATIENCE: Millis = 15_000;
+/// First pause before those who were full are asked again; each next one is twice as long.
+pub const PLACE_PAUSE_MIN: Millis = 100;
+/// Longest pause before those who were full are asked again.
+pub const PLACE_PAUSE_MAX: Millis = 2_000;
 /// Patience for a connection.
 pub const DIAL_PATIENCE: Millis = 4_000;
 /// Patience for the first sign of work, before the tokens to read are counted.

@@ -150,3 +150,15 @@ async fn a_ticket_names_addresses_of_this_machine_and_no_server() {
     assert!(!ticket.addresses().is_empty());
     assert!(ticket.addresses().iter().all(|address| address.ip().is_loopback()));
 }
+
+#[tokio::test]
+async fn a_node_that_is_dropped_without_a_farewell_gives_back_its_socket() {
+    let net = quic(2).await;
+    let address = net.ticket().addresses()[0];
+    drop(net);
+    let began = Instant::now();
+    while bind(&key(3), Config::new(address)).await.is_err() {
+        assert!(began.elapsed().as_secs() < 10, "{address} is still taken");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}

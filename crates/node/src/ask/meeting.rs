@@ -12,7 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use mutirao_net::{Net, Ticket};
 use mutirao_wire::{PeerKey, Privacy, SignedOffer};
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
@@ -39,17 +39,6 @@ impl std::fmt::Debug for Meeting {
     }
 }
 
-/// A question that nobody waits for any more is dropped where it stands; its socket closes behind
-/// it.
-impl Drop for Meeting {
-    fn drop(&mut self) {
-        let net = self.net.clone();
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { net.close().await });
-        }
-    }
-}
-
 impl Meeting {
     /// The meeting for a question: one that was held ahead, or a new one.
     pub(super) async fn find(node: &Node, opened: &Opened, clock: Clock) -> Result<Self, AskError> {
@@ -62,6 +51,10 @@ impl Meeting {
             Some(meeting) => Ok(meeting),
             None => Self::of_circle(node).await,
         }
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.held.elapsed() < FRESH
     }
 
     async fn of_circle(node: &Node) -> Result<Self, AskError> {
@@ -100,32 +93,35 @@ impl Meeting {
 
 impl Node {
     /// Holds the meeting of the next question now, so that it finds its connections open. Does
-    /// nothing on the level `local`, and a circle that cannot be reached is found out later.
+    /// nothing on the level `local`, nor when one is held already, and a circle that cannot be
+    /// reached is found out later.
     pub async fn meet_ahead(&self) {
         if self.config().privacy == Privacy::Local {
             return;
         }
+        let Ok(mut waiting) = self.waiting.try_lock() else { return };
+        if waiting.as_ref().is_some_and(Meeting::is_fresh) {
+            return;
+        }
         if let Ok(meeting) = Meeting::of_circle(self).await {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             *waiting = (!meeting.offers.is_empty()).then_some(meeting);
         }
     }
 
-    /// Says goodbye to the circle, if a meeting waits.
+    /// Says goodbye to the circle, if a meeting waits or is being held.
     pub async fn part(&self) {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(meeting) = waiting {
+        if let Some(meeting) = self.waiting.lock().await.take() {
             meeting.net.close().await;
         }
     }
 
     /// The meeting that waits, if it is fresh and the circle is still the same.
     fn meeting_held_ahead(&self) -> Result<Option<Meeting>, AskError> {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let waiting = self.waiting.try_lock().ok().and_then(|mut waiting| waiting.take());
         let Some(meeting) = waiting else { return Ok(None) };
         let peers = self.peers()?;
         let same = peers.tickets().len() == meeting.tickets.len()
             && peers.tickets().iter().all(|peer| meeting.tickets.get(&peer.key()) == Some(peer));
-        Ok((same && meeting.held.elapsed() < FRESH).then_some(meeting))
+        Ok((same && meeting.is_fresh()).then_some(meeting))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Action, Attempt, Client, Current, Fault, Mode, Part, Phase, Signed, natural_finish};
 use crate::Millis;
-use crate::session::frame::ProviderFrame;
+use crate::session::frame::{ProviderFrame, Refusal};
 use mutirao_wire::{
     Finish, Receipt, SignedCheckpoint, SignedReceipt, Token, limits::CHECKPOINT_STEP,
 };
@@ -21,8 +21,12 @@ impl Client {
         if let ProviderFrame::PrefixRefused { index } = frame {
             return self.prefix_refused(now, index, actions);
         }
-        if let Err(fault) = self.accept(now, frame, actions) {
-            self.give_up(now, fault.to_string(), actions);
+        match self.accept(now, frame, actions) {
+            Ok(()) => {}
+            Err(fault @ Fault::Refused { code: Refusal::Busy, .. }) => {
+                self.is_full(now, fault.to_string(), actions);
+            }
+            Err(fault) => self.give_up(now, fault.to_string(), actions),
         }
     }
 
@@ -62,6 +66,7 @@ impl Client {
         if phase != Some(Phase::Reading) {
             return Err(Fault::Unexpected("progress"));
         }
+        self.line.ends();
         self.wait(now, crate::session::Watchdog::reading_patience(reading));
         Ok(())
     }

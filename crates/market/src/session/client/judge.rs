@@ -146,7 +146,7 @@ impl Client {
         let Some(author) = self.author(position) else { return };
         let evidence = self.evidence(position, &author).map(Box::new);
         let why = format!("token {position} is not what the model gives");
-        self.candidates.retain(|offer| offer.offer.provider != author);
+        self.never_again(author);
         if (position as usize) < self.released {
             let (provider, lied) = (author, true);
             let known = evidence.clone();

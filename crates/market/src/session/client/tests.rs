@@ -29,6 +29,8 @@ enum Manner {
     Closes(usize),
     /// Has no room.
     Busy,
+    /// Has no room the first so many times that it is asked.
+    Full(usize),
     /// Writes one wrong token, and goes on from it as the model would; checks no prefix.
     Lies(usize),
     /// Says that this place of its prefix is wrong.
@@ -178,7 +180,12 @@ impl Stage {
         if let ClientFrame::Open { order, prefix, .. } = &frame {
             self.opened.push((peer(stream.party), *order, prefix.clone()));
         }
-        let free = !matches!(stream.manner, Manner::Busy);
+        let asked = self.opened.iter().filter(|(key, ..)| *key == peer(stream.party)).count();
+        let free = match stream.manner {
+            Manner::Busy => false,
+            Manner::Full(times) => asked > times,
+            _ => true,
+        };
         self.tell(attempt, &mut stream, provider::Event::Frame { frame, free });
         self.streams.insert(attempt, stream);
     }

@@ -54,10 +54,10 @@ fn when_nobody_is_left_the_error_names_everybody_and_why() {
     let stage = Stage::play(&job(LONG), STREAMED, &manners);
     let SessionError::NobodyLeft { tried } = stage.error() else { panic!("another error") };
     let said: Vec<&str> = tried.iter().map(|(_, why)| why.as_str()).collect();
-    let wanted = ["no reply", "silent", "Busy", "closed the stream", "silent"];
+    let wanted = ["no reply", "silent", "closed the stream", "silent", "Busy"];
     assert_eq!(said.len(), wanted.len());
     assert!(said.iter().zip(wanted).all(|(why, word)| why.contains(word)), "{said:?}");
-    assert_eq!(stage.left(), [1, 2, 3, 4, 5]);
+    assert_eq!(stage.left(), [1, 2, 4, 5], "who is full has not failed");
     assert_eq!(stage.shown, Toy::default().answer(&job(LONG)).0[..7]);
 }
 
@@ -276,6 +276,31 @@ fn the_last_provider_has_time_to_stall_and_one_among_others_has_not() {
             _ => assert!(waits <= patience, "{waits}"),
         }
     }
+}
+
+// spec: SESSION-5.5
+#[test]
+fn whoever_is_full_is_asked_again_when_nobody_else_is_left() {
+    let job = job(LONG);
+    for mode in [STREAMED, AUDITED, Mode::Checked] {
+        let manners = [Manner::Full(3), Manner::Dies(7), Manner::Busy, Manner::Away];
+        let stage = Stage::play(&job, mode, &manners);
+        stage.is_right(&job);
+        assert_eq!(stage.left(), [2, 4], "who is full has not failed");
+        assert_eq!(stage.outcome().parts.last().map(|part| part.provider), Some(peer(1)));
+    }
+}
+
+// spec: SESSION-5.5
+#[test]
+fn the_wait_for_a_place_grows_and_ends() {
+    let mut stage = Stage::new(&job(LONG), policy(STREAMED), &[Manner::Busy]);
+    stage.run();
+    let SessionError::NobodyLeft { tried } = stage.error() else { panic!("another error") };
+    assert!(matches!(tried.as_slice(), [(_, why)] if why.contains("Busy")), "{tried:?}");
+    let waited = stage.now - DAWN;
+    assert!((15_000..17_500).contains(&waited), "{waited} ms");
+    assert!((10..16).contains(&stage.opened.len()), "asked {} times", stage.opened.len());
 }
 
 // spec: SESSION-5.3

@@ -131,6 +131,27 @@ fn a_liar_is_not_asked_again_in_the_same_session() {
     assert_eq!(asked, [peer(1), peer(2)]);
 }
 
+// spec: SESSION-5.5, SESSION-6.5
+#[test]
+fn a_liar_that_leaves_as_if_it_were_full_is_not_asked_again_either() {
+    let job = job(LONG);
+    let manners = [Manner::Lies(3), Manner::Busy, Manner::Dies(20), Manner::Full(1)];
+    let mut stage = Stage::new(&job, policy(AUDITED), &manners);
+    while stage.client.count() < 9 {
+        let event = stage.events.pop_front().expect("tokens come");
+        stage.step(event);
+    }
+    stage.events.clear();
+    let full = ProviderFrame::Refused { code: Refusal::Busy, reason: "full".into() };
+    stage.step(Event::Frame(Attempt(0), full));
+    stage.run();
+    let SessionError::AnswerDiverged { position: 3, provider, .. } = stage.error() else {
+        panic!("{:?}", stage.error())
+    };
+    assert_eq!(*provider, peer(1));
+    assert_eq!(stage.opened.iter().filter(|(key, ..)| *key == peer(1)).count(), 1);
+}
+
 // spec: SESSION-6.6
 #[test]
 fn a_replay_of_tokens_that_were_cut_meanwhile_says_nothing() {

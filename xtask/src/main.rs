@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "chores report to a person")]
 
+mod fuzz;
 mod slow;
 mod tidy;
 
@@ -29,6 +30,11 @@ const CHORES: &[Chore] = &[
         name: "slow",
         usage: "slow [words]  run every test, the long ones too; words go to cargo test",
         run: slow::main,
+    },
+    Chore {
+        name: "fuzz",
+        usage: "fuzz [--minutes N] [target …]  search for inputs that break what must hold",
+        run: fuzz::main,
     },
 ];
 

@@ -17,6 +17,7 @@ pub struct ApiError {
 }
 
 impl ApiError {
+    /// An error of the server or, below 500, of the request.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         let kind = match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "authentication_error",

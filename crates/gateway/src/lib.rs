@@ -18,3 +18,5 @@ mod queue;
 pub use backend::{Answer, Ask, AskFailure, Backend, Checked, ModelEntry, Said, Verified};
 pub use demo::Kill;
 pub use door::{Door, DoorSettings, serve};
+pub use error::ApiError;
+pub use openai::ChatRequest;

@@ -13,7 +13,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use mutirao_wire::limits::ANSWER_TOKENS_MAX;
-use request::ChatRequest;
+pub use request::ChatRequest;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::sync::mpsc;

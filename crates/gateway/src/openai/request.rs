@@ -80,6 +80,10 @@ fn is_something(value: &Value) -> bool {
 }
 
 impl ChatRequest {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// [`ApiError`] that says which field is wrong.
     pub fn read(body: &[u8]) -> Result<Self, ApiError> {
         serde_json::from_slice(body).map_err(|error| {
             let message = format!("the body is no chat completion request: {error}");
@@ -87,10 +91,12 @@ impl ChatRequest {
         })
     }
 
+    /// Whether the answer comes in pieces.
     pub fn is_streamed(&self) -> bool {
         self.stream.unwrap_or(false)
     }
 
+    /// Whether a stream ends with the counts.
     pub fn wants_usage(&self) -> bool {
         self.stream_options.as_ref().is_some_and(|options| options.include_usage)
     }

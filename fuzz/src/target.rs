@@ -1,0 +1,32 @@
+//! The list of targets, by name.
+
+use crate::{files, model, session, text, wire};
+
+/// A kind of input: its name, which is that of its folder in the corpus, and what takes it.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    ("files", files::files),
+    ("model", model::model),
+    ("request", files::request),
+    ("session", session::session),
+    ("template", text::template),
+    ("tokenizer", text::tokenizer),
+    ("wire", wire::wire),
+];
+
+/// Gives `bytes` to the target of that name.
+///
+/// # Panics
+/// When there is none, or when something that must hold does not.
+pub fn run(name: &str, bytes: &[u8]) {
+    let found = TARGETS.iter().find(|(target, _)| *target == name);
+    let (_, target) = found.unwrap_or_else(|| panic!("no target {name}"));
+    target(bytes);
+}
+
+/// The first byte chooses, the rest is the input.
+pub fn split(bytes: &[u8]) -> (u8, &[u8]) {
+    bytes.split_first().map_or((0, bytes), |(first, rest)| (*first, rest))
+}

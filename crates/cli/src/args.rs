@@ -122,6 +122,70 @@ pub struct ProvideArguments {
     /// Use keys that die with this process
     #[arg(long)]
     pub throw_away_keys: bool,
+    /// When the owner lends the machine.
+    #[command(flatten)]
+    pub manners: MannersFlags,
+}
+
+/// When the owner lends the machine, in the words of BOINC. See docs/providing.md.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Manners")]
+pub struct MannersFlags {
+    /// Jobs at once of one client key (MUTIRAO_JOBS_PER_KEY)
+    #[arg(long, value_name = "N")]
+    jobs_per_key: Option<String>,
+    /// How far this process steps back for others, 0 to 19 (MUTIRAO_NICE)
+    #[arg(long, value_name = "N")]
+    nice: Option<String>,
+    /// Per cent of the cores to use (MUTIRAO_MAX_NCPUS_PCT)
+    #[arg(long, value_name = "PERCENT")]
+    max_ncpus_pct: Option<String>,
+    /// Per cent of the time to work (MUTIRAO_CPU_USAGE_LIMIT)
+    #[arg(long, value_name = "PERCENT")]
+    cpu_usage_limit: Option<String>,
+    /// Also while somebody is at the keyboard (MUTIRAO_RUN_IF_USER_ACTIVE)
+    #[arg(long, value_name = "BOOL")]
+    run_if_user_active: Option<String>,
+    /// Minutes without a key or a click until nobody is there (MUTIRAO_IDLE_TIME_TO_RUN)
+    #[arg(long, value_name = "MINUTES")]
+    idle_time_to_run: Option<String>,
+    /// Also without mains (MUTIRAO_RUN_ON_BATTERIES)
+    #[arg(long, value_name = "BOOL")]
+    run_on_batteries: Option<String>,
+    /// From this hour of the day, UTC (MUTIRAO_START_HOUR)
+    #[arg(long, value_name = "HOUR")]
+    start_hour: Option<String>,
+    /// Until this hour, UTC; the same hour is always (MUTIRAO_END_HOUR)
+    #[arg(long, value_name = "HOUR")]
+    end_hour: Option<String>,
+}
+
+impl MannersFlags {
+    /// Lays the flags that were given over the weaker layers.
+    pub fn lay_over(&self, settings: &mut Settings) {
+        lay(
+            settings,
+            &[
+                ("jobs_per_key", &self.jobs_per_key),
+                ("nice", &self.nice),
+                ("max_ncpus_pct", &self.max_ncpus_pct),
+                ("cpu_usage_limit", &self.cpu_usage_limit),
+                ("run_if_user_active", &self.run_if_user_active),
+                ("idle_time_to_run", &self.idle_time_to_run),
+                ("run_on_batteries", &self.run_on_batteries),
+                ("start_hour", &self.start_hour),
+                ("end_hour", &self.end_hour),
+            ],
+        );
+    }
+}
+
+fn lay(settings: &mut Settings, flags: &[(&'static str, &Option<String>)]) {
+    for (name, value) in flags {
+        if let Some(value) = value {
+            settings.set(name, value.clone(), Layer::Flag);
+        }
+    }
 }
 
 /// Chores of the village model.
@@ -216,25 +280,23 @@ impl SettingFlags {
     /// Lays the flags that were given over the weaker layers.
     pub fn lay_over(&self, settings: &mut Settings) {
         let receipts = self.no_receipts.then(|| "false".to_owned());
-        let flags = [
-            ("data_dir", &self.data_dir),
-            ("privacy", &self.privacy),
-            ("mode", &self.mode),
-            ("audit_one_in", &self.audit_one_in),
-            ("threads", &self.threads),
-            ("listen", &self.listen),
-            ("http", &self.http),
-            ("http_waiting", &self.http_waiting),
-            ("capacity", &self.capacity),
-            ("pace", &self.pace),
-            ("receipts", &receipts),
-            ("receipt_days", &self.receipt_days),
-        ];
-        for (name, value) in flags {
-            if let Some(value) = value {
-                settings.set(name, value.clone(), Layer::Flag);
-            }
-        }
+        lay(
+            settings,
+            &[
+                ("data_dir", &self.data_dir),
+                ("privacy", &self.privacy),
+                ("mode", &self.mode),
+                ("audit_one_in", &self.audit_one_in),
+                ("threads", &self.threads),
+                ("listen", &self.listen),
+                ("http", &self.http),
+                ("http_waiting", &self.http_waiting),
+                ("capacity", &self.capacity),
+                ("pace", &self.pace),
+                ("receipts", &receipts),
+                ("receipt_days", &self.receipt_days),
+            ],
+        );
     }
 }
 
@@ -251,7 +313,9 @@ mod tests {
     #[test]
     fn every_setting_is_a_flag_or_an_argument() {
         let command = Arguments::command();
-        let flags: Vec<_> = command.get_arguments().filter_map(|flag| flag.get_long()).collect();
+        let provide = command.find_subcommand("provide").expect("there is one");
+        let all = command.get_arguments().chain(provide.get_arguments());
+        let flags: Vec<_> = all.filter_map(|flag| flag.get_long()).collect();
         for setting in mutirao_node::config::SETTINGS {
             let flag = setting.name.replace('_', "-");
             let negated = format!("no-{flag}");

@@ -72,6 +72,9 @@ fn open(arguments: &Arguments) -> anyhow::Result<Node> {
     }
     settings.read_environment(lookup);
     arguments.settings.lay_over(&mut settings);
+    if let Some(Command::Provide(provide)) = &arguments.command {
+        provide.manners.lay_over(&mut settings);
+    }
     Ok(Node::new(settings.resolve(&home)?))
 }
 

@@ -25,7 +25,12 @@ impl Person {
 
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mutirao"));
-        command.env_clear().env("HOME", self.home.path()).args(words).stdin(Stdio::null());
+        command
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("MUTIRAO_RUN_ON_BATTERIES", "true")
+            .args(words)
+            .stdin(Stdio::null());
         command
     }
 

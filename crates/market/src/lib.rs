@@ -9,6 +9,7 @@
 #![cfg_attr(test, allow(clippy::indexing_slicing))]
 
 pub mod audit;
+pub mod measure;
 pub mod quote;
 pub mod session;
 pub mod standing;

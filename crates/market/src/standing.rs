@@ -3,6 +3,7 @@
 //! Plain counters, no judgement of strangers by strangers: standing is one client's own memory.
 
 use crate::Millis;
+use crate::measure::Times;
 use mutirao_wire::PeerKey;
 use std::collections::BTreeMap;
 
@@ -19,6 +20,20 @@ pub struct Record {
     pub lies: u32,
     /// Running mean of the time to its first token.
     pub first_token_ms: Millis,
+    /// Times to the first token, as this client measured them.
+    pub first: Times,
+    /// Times between two tokens, as this client measured them.
+    pub between: Times,
+}
+
+impl Record {
+    /// Per cent of its tries that were answers; `None` when there was no try.
+    #[must_use]
+    pub fn success_percent(&self) -> Option<u32> {
+        let tries = u64::from(self.answers) + u64::from(self.failures);
+        let percent = (u64::from(self.answers) * 100).checked_div(tries)?;
+        u32::try_from(percent).ok()
+    }
 }
 
 /// One client's memory.
@@ -61,6 +76,15 @@ impl Standing {
         let mean = Millis::try_from(mean).unwrap_or(Millis::MAX);
         record.first_token_ms = if record.answers == 0 { first_token_ms } else { mean };
         record.answers = record.answers.saturating_add(1);
+    }
+
+    /// What its answer took: until the first token, if that was its own, and between two of them.
+    pub fn measured(&mut self, provider: PeerKey, first: Option<Millis>, between: &Times) {
+        let record = self.records.entry(provider).or_default();
+        if let Some(first) = first {
+            record.first.note(first.saturating_mul(1000));
+        }
+        record.between.add(between);
     }
 
     /// It fell silent, refused or broke the protocol.

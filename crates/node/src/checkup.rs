@@ -3,6 +3,7 @@
 use crate::ask::Question;
 use crate::assemble::Node;
 use crate::config::Config;
+use crate::manners::{Facts, Reason, Rules};
 use crate::models::VILLAGE;
 use mutirao_engine::Kernels;
 use mutirao_wire::bundle::Message;
@@ -37,12 +38,21 @@ impl Node {
         vec![
             Check::of("kernels", Ok::<_, String>(Kernels::detect().name().to_owned())),
             Check::of("threads", Ok::<_, String>(self.config().threads.to_string())),
+            Check::of("owner", Ok::<_, String>(self.owner())),
             Check::of("keys", keys),
             Check::of("circle", peers),
             Check::of("model", model),
             self.check_answer().await,
             self.check_socket().await,
         ]
+    }
+
+    /// What is known of whoever owns this machine, and whether it would be lent now.
+    fn owner(&self) -> String {
+        let facts = Facts::of_this_machine();
+        let verdict = Rules::of(self.config()).judge(&facts);
+        let words = verdict.map_or("lent now", Reason::words);
+        format!("{}: {words}", facts.words())
     }
 
     /// Asks one question through the whole path and replays its receipt.

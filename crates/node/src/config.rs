@@ -53,6 +53,22 @@ pub struct Config {
     pub capacity: u32,
     /// Most tokens a second a provider writes per job; 0 is as fast as it can.
     pub pace: u32,
+    /// Jobs a provider takes at once of one client key.
+    pub jobs_per_key: u32,
+    /// How far a provider's process steps back for others, 0 to 19.
+    pub nice: u8,
+    /// Per cent of the time that a provider's engine works.
+    pub cpu_usage_limit: u8,
+    /// Answer for others while somebody is at the keyboard.
+    pub run_if_user_active: bool,
+    /// Minutes without a key or a click until nobody is there.
+    pub idle_time_to_run: u32,
+    /// Answer for others without mains.
+    pub run_on_batteries: bool,
+    /// Answer for others from this hour (UTC).
+    pub start_hour: u8,
+    /// Until this hour (UTC); the same hour is always.
+    pub end_hour: u8,
     /// Keep receipts of answers.
     pub receipts: bool,
     /// Days that receipts are kept.

@@ -4,14 +4,15 @@ use crate::ask::AskError;
 use crate::assemble::Node;
 use crate::clock::Clock;
 use crate::keys::{KeyError, Keys};
+use crate::manners::{Manners, Rules, weather};
 use crate::models::Opened;
+use crate::places::Places;
 use crate::serve::Counter;
 use mutirao_net::{Net, Ticket, iroh};
 use mutirao_wire::{Offer, SigningKey};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 
 /// How long running answers may take to end when a provider stops.
 const PATIENCE_AT_THE_END: Duration = Duration::from_secs(30);
@@ -30,11 +31,21 @@ impl Providing {
         self.net.ticket()
     }
 
+    /// From now on looks who is at the keyboard, and lends the machine only as its owner said.
+    pub fn mind_the_owner(&self) {
+        weather::watch(&self.counter.manners);
+    }
+
+    /// The provider's manners, for whoever knows more of the machine.
+    #[must_use]
+    pub fn manners(&self) -> &Arc<Manners> {
+        &self.counter.manners
+    }
+
     /// Takes no more links, lets running answers end, closes.
     pub async fn stop(self) {
         self.serving.abort();
-        let all = self.counter.places.acquire_many(self.counter.capacity);
-        if tokio::time::timeout(PATIENCE_AT_THE_END, all).await.is_err() {
+        if !self.counter.places.all_free(PATIENCE_AT_THE_END).await {
             tracing::warn!("some answers were still running");
         }
         self.net.close().await;
@@ -50,7 +61,9 @@ impl Node {
         let opened = self.open(model)?;
         let config = iroh::Config::new(self.config().listen);
         let net = iroh::bind(&keys.peer, config).await?;
-        let counter = Arc::new(self.counter(&opened, keys.clone(), Clock::start()));
+        let mut counter = self.counter(&opened, keys.clone(), Clock::start());
+        counter.manners = Manners::new(Rules::of(self.config()));
+        let counter = Arc::new(counter);
         let serving = tokio::spawn(counter.clone().serve(net.clone()));
         Ok(Providing { net, counter, serving })
     }
@@ -70,14 +83,13 @@ impl Node {
     }
 
     pub(crate) fn counter(&self, opened: &Opened, keys: Keys, clock: Clock) -> Counter {
-        let capacity = self.config().capacity.max(1);
         Counter {
             name: opened.name.clone(),
             model: opened.model.clone(),
             keys,
             threads: self.threads(),
-            places: Arc::new(Semaphore::new(capacity as usize)),
-            capacity,
+            places: Places::new(self.config().capacity, self.config().jobs_per_key),
+            manners: Manners::new(Rules::OWN),
             pace: self.config().pace,
             clock,
         }

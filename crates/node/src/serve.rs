@@ -6,17 +6,19 @@
 use crate::carry::{Carried, Heard};
 use crate::clock::Clock;
 use crate::keys::Keys;
+use crate::manners::Manners;
+use crate::places::{Place, Places};
 use crate::threads::Threads;
 use mutirao_engine::{Generation, Model, Prefill, Step};
 use mutirao_market::Millis;
 use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
 use mutirao_market::session::provider::{Action, Desk, Event, FAREWELL_PATIENCE, Provider};
 use mutirao_net::{Link, Net};
-use mutirao_wire::{Job, Offer, Prices, Token};
+use mutirao_wire::{Job, Offer, PeerKey, Prices, Token};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 /// How long an offer stands; each link gets a fresh one.
 const OFFER_STANDS: Millis = 24 * 60 * 60 * 1000;
@@ -37,9 +39,9 @@ pub struct Counter {
     /// The engine's threads.
     pub threads: Arc<Threads>,
     /// Jobs at once.
-    pub places: Arc<Semaphore>,
-    /// Jobs at once, as offered.
-    pub capacity: u32,
+    pub places: Arc<Places>,
+    /// When its owner comes first.
+    pub manners: Arc<Manners>,
     /// Most tokens a second per job; 0 is no limit.
     pub pace: u32,
     /// The time.
@@ -58,7 +60,7 @@ impl Counter {
             name: self.name.chars().take(32).collect(),
             context: self.model.context(),
             prices: Prices::default(),
-            capacity: self.capacity,
+            capacity: self.places.count(),
             sequence: now,
             expires_ms: now + OFFER_STANDS,
         };
@@ -80,7 +82,8 @@ impl Counter {
             async move { heard.send(frame).await.is_ok() }
         });
         let (written, mut engine) = mpsc::channel(EVENTS_WAITING);
-        let mut work = Work { counter: self, written, place: None, stop: Arc::default() };
+        let peer = carried.peer;
+        let mut work = Work { counter: self, peer, written, place: None, stop: Arc::default() };
         let mut session = Provider::new(work.counter.desk());
         while !session.is_over() {
             let patience = match session.awaits_farewell() {
@@ -104,8 +107,9 @@ impl Counter {
 /// What one link keeps busy.
 struct Work {
     counter: Arc<Counter>,
+    peer: PeerKey,
     written: mpsc::Sender<Event>,
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
     stop: Arc<AtomicBool>,
 }
 
@@ -114,8 +118,9 @@ impl Work {
     fn event(&mut self, heard: Option<Heard<ClientFrame>>) -> Event {
         match heard {
             Some(Heard::Frame(frame)) => {
-                if matches!(frame, ClientFrame::Open { .. }) {
-                    self.place = self.counter.places.clone().try_acquire_owned().ok();
+                let lent = self.counter.manners.reason().is_none();
+                if lent && matches!(frame, ClientFrame::Open { .. }) {
+                    self.place = self.counter.places.take(self.peer);
                 }
                 Event::Frame { frame, free: self.place.is_some() }
             }
@@ -166,6 +171,7 @@ fn write(counter: &Counter, job: Job, prefix: Vec<Token>, tell: &dyn Fn(Event) -
 fn read(counter: &Counter, generation: &mut Generation, tell: &dyn Fn(Event) -> bool) -> bool {
     let count = |tokens: usize| u32::try_from(tokens).unwrap_or(u32::MAX);
     loop {
+        let began = Instant::now();
         let event = match generation.prefill(PREFILL_SLICE, &*counter.threads) {
             Ok(Prefill::Ready) => return true,
             Ok(Prefill::Working { done, total }) => {
@@ -180,10 +186,16 @@ fn read(counter: &Counter, generation: &mut Generation, tell: &dyn Fn(Event) -> 
                 return false;
             }
         };
-        if !tell(event) {
+        if !tell(event) || !goes_on(counter, began.elapsed(), tell) {
             return false;
         }
     }
+}
+
+/// Whether the owner lets the answer go on, after so much work.
+fn goes_on(counter: &Counter, work: Duration, tell: &dyn Fn(Event) -> bool) -> bool {
+    let lent = counter.manners.step(work);
+    lent.map_err(|reason| tell(Event::Leaving(reason.words().into()))).is_ok()
 }
 
 /// Writes token after token, no faster than the provider allows itself.
@@ -195,13 +207,19 @@ fn speak(counter: &Counter, generation: &mut Generation, tell: &dyn Fn(Event) ->
     let mut due = Instant::now();
     loop {
         due += step;
+        let began = Instant::now();
         match generation.next(&*counter.threads) {
             Step::Finished(finish) => {
                 tell(Event::Finished(finish));
                 return;
             }
-            Step::Token(token) if !tell(Event::Token(token)) => return,
-            Step::Token(_) => std::thread::sleep(due.saturating_duration_since(Instant::now())),
+            Step::Token(token) => {
+                let work = began.elapsed();
+                if !tell(Event::Token(token)) || !goes_on(counter, work, tell) {
+                    return;
+                }
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            }
         }
     }
 }

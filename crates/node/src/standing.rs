@@ -4,7 +4,9 @@
 //! is a newcomer again, who is audited.
 
 use crate::files::{self, FileError};
-use mutirao_market::standing::{Record, Standing};
+pub use mutirao_market::measure::Times;
+pub use mutirao_market::standing::Record;
+use mutirao_market::standing::Standing;
 use mutirao_wire::{Digest, PeerKey};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -54,8 +56,24 @@ impl StandingFile {
 }
 
 fn line(key: &PeerKey, record: &Record) -> String {
-    let Record { answers, failures, audits, lies, first_token_ms } = record;
-    format!("{key} {answers} {failures} {audits} {lies} {first_token_ms}\n")
+    let Record { answers, failures, audits, lies, first_token_ms, first, between } = record;
+    let (first, between) = (times_word(first), times_word(between));
+    format!("{key} {answers} {failures} {audits} {lies} {first_token_ms} {first} {between}\n")
+}
+
+/// `bucket:count` with commas between, `-` for nothing.
+fn times_word(times: &Times) -> String {
+    let each: Vec<_> = times.buckets().map(|(bucket, count)| format!("{bucket}:{count}")).collect();
+    if each.is_empty() { "-".into() } else { each.join(",") }
+}
+
+/// What does not parse was not measured.
+fn read_times(word: Option<&str>) -> Times {
+    let pairs = word.unwrap_or_default().split(',').filter_map(|pair| {
+        let (bucket, count) = pair.split_once(':')?;
+        Some((bucket.parse().ok()?, count.parse().ok()?))
+    });
+    pairs.collect()
 }
 
 fn read_line(line: &str) -> Option<(PeerKey, Record)> {
@@ -64,7 +82,9 @@ fn read_line(line: &str) -> Option<(PeerKey, Record)> {
     let mut number = || words.next()?.parse::<u64>().ok();
     let mut count = || number().and_then(|count| u32::try_from(count).ok());
     let (answers, failures, audits, lies) = (count()?, count()?, count()?, count()?);
-    Some((key, Record { answers, failures, audits, lies, first_token_ms: number()? }))
+    let first_token_ms = number()?;
+    let (first, between) = (read_times(words.next()), read_times(words.next()));
+    Some((key, Record { answers, failures, audits, lies, first_token_ms, first, between }))
 }
 
 #[cfg(test)]
@@ -79,9 +99,13 @@ mod tests {
         let file = StandingFile::open(path.clone()).expect("empty");
         file.change(|standing| standing.lied(liar)).expect("written");
         file.change(|standing| standing.answered(friend, 12)).expect("written");
+        let between = [(20, 3), (30, 1)].into_iter().collect();
+        file.change(|standing| standing.measured(friend, Some(12), &between)).expect("written");
         let again = StandingFile::open(path).expect("read");
         assert!(again.standing().is_banned(&liar));
-        assert_eq!(again.standing().of(&friend).first_token_ms, 12);
+        let friend = again.standing().of(&friend);
+        assert_eq!((friend.first_token_ms, friend.between), (12, between));
+        assert_eq!(friend.first.total(), 1);
     }
 
     #[test]

@@ -7,11 +7,24 @@ use mutirao_node::keys::Keys;
 use serde_json::json;
 use std::process::ExitCode;
 
+/// Lets other programs of this machine go first. Threads that start later inherit it.
+#[cfg(unix)]
+fn step_back(nice: u8) {
+    if let Err(error) = rustix::process::setpriority_process(None, i32::from(nice)) {
+        tracing::warn!(%error, "this process keeps its priority");
+    }
+}
+
+#[cfg(not(unix))]
+fn step_back(_nice: u8) {}
+
 /// Listens, prints the ticket, serves; an interrupt lets running answers end first.
 pub fn run(node: &Node, provide: &ProvideArguments, printer: Printer) -> anyhow::Result<ExitCode> {
+    step_back(node.config().nice);
     let keys = if provide.throw_away_keys { Keys::throw_away()? } else { node.keys()? };
     super::runtime()?.block_on(async {
         let providing = node.provide(&provide.model, &keys).await?;
+        providing.mind_the_owner();
         let ticket = providing.ticket();
         printer.say(format!("{} answers {} as", keys.peer.peer_key().short(), provide.model));
         printer.say(format!("\n  mutirao join {ticket}\n"));

@@ -2,6 +2,7 @@
 
 use crate::print::Printer;
 use mutirao_node::Node;
+use mutirao_node::standing::{Record, Times};
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
 
@@ -15,10 +16,51 @@ pub fn status(node: &Node, printer: Printer) -> anyhow::Result<ExitCode> {
     printer.say(format!("data      {data}"));
     printer.say(format!("key       {key}"));
     printer.say(format!("circle    {} nodes", circle.len()));
-    circle.iter().for_each(|key| printer.say(format!("          {key}")));
+    let standing = node.standing()?;
+    let known: Vec<Value> = node
+        .peers()?
+        .tickets()
+        .iter()
+        .map(|ticket| measured(&standing.standing().of(&ticket.key())))
+        .collect();
+    for (key, known) in circle.iter().zip(&known) {
+        printer.say(format!("          {key}"));
+        printer.say(format!("          {}", words(known)));
+    }
     printer.say(format!("receipts  {receipts} kept"));
-    printer.object(&json!({ "data": data, "key": key, "circle": circle, "receipts": receipts }));
+    printer.object(&json!({
+        "data": data, "key": key, "circle": circle, "measured": known, "receipts": receipts,
+    }));
     Ok(ExitCode::SUCCESS)
+}
+
+/// What this client itself measured of a provider.
+fn measured(record: &Record) -> Value {
+    let times = |times: &Times| {
+        json!({
+            "p50_ms": times.percentile_ms(50), "p95_ms": times.percentile_ms(95),
+        })
+    };
+    json!({
+        "answers": record.answers,
+        "failures": record.failures,
+        "lies": record.lies,
+        "success_percent": record.success_percent(),
+        "first_token": times(&record.first),
+        "between_tokens": times(&record.between),
+    })
+}
+
+fn words(known: &Value) -> String {
+    let Some(percent) = known["success_percent"].as_u64() else { return "never asked".into() };
+    let times = |name: &str| match known[name]["p50_ms"].as_u64() {
+        Some(p50) => format!("p50 {p50} ms, p95 {} ms", known[name]["p95_ms"]),
+        None => "unknown".into(),
+    };
+    let (first, between) = (times("first_token"), times("between_tokens"));
+    let (answers, lies) = (&known["answers"], known["lies"].as_u64() != Some(0));
+    let lied = if lies { "LIED, never asked again · " } else { "" };
+    format!("{lied}{answers} answers, {percent} % · first token {first} · between {between}")
 }
 
 /// Runs every check and names what is wrong and what to do; exit code 1 when one fails.

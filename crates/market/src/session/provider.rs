@@ -60,6 +60,8 @@ pub enum Event {
     BadJob(String),
     /// The engine failed.
     Broken(String),
+    /// The machine is needed by its owner.
+    Leaving(String),
     /// The client is gone.
     Gone,
 }
@@ -150,6 +152,8 @@ impl Provider {
                 self.last(vec![Action::Send(ProviderFrame::PrefixRefused { index })])
             }
             Event::BadJob(why) => self.refuse(Refusal::BadJob, why),
+            // spec: SESSION-3.8
+            Event::Leaving(why) => self.refuse(Refusal::Busy, why),
             Event::Broken(why) => self.refuse(Refusal::Internal, why),
             Event::Gone => self.last(Vec::new()),
         }

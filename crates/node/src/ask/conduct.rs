@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::models::Opened;
 use mutirao_engine::Replay;
 use mutirao_engine::run::Checker;
+use mutirao_market::measure::Times;
 use mutirao_market::session::client::{
     Action, Attempt, Client, Event, Outcome, Policy, SessionError,
 };
@@ -18,6 +19,7 @@ use mutirao_wire::bundle::Evidence;
 use mutirao_wire::{Finish, Job, PeerKey, Token};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Instant;
 use tokio::sync::mpsc;
 
 /// Events that wait for the session.
@@ -47,6 +49,9 @@ pub(super) struct Conduct<'a> {
     local: Vec<Event>,
     evidence: Option<PathBuf>,
     checker: Option<Box<Checker>>,
+    /// When the last token came, and how long each provider took between two.
+    last: Option<Instant>,
+    between: BTreeMap<PeerKey, Times>,
 }
 
 impl<'a> Conduct<'a> {
@@ -74,6 +79,8 @@ impl<'a> Conduct<'a> {
             local: vec![Event::Start],
             evidence: None,
             checker: None,
+            last: None,
+            between: BTreeMap::new(),
         }
     }
 
@@ -159,10 +166,15 @@ impl<'a> Conduct<'a> {
 
     /// Shows a token's text, and ends the answer at the token that completes a stop string.
     fn release(&mut self, index: u32, token: Token, provider: PeerKey) {
+        let now = Instant::now();
         if self.speaking != Some(provider) {
             self.speaking = Some(provider);
             (self.watch)(Notice::Asking { provider });
+        } else if let Some(last) = self.last {
+            let micros = u64::try_from((now - last).as_micros()).unwrap_or(u64::MAX);
+            self.between.entry(provider).or_default().note(micros);
         }
+        self.last = Some(now);
         let Some(stream) = &mut self.stream else { return };
         let fresh = stream.push(token);
         let Some(stops) = &mut self.stops else { return };
@@ -238,7 +250,10 @@ impl<'a> Conduct<'a> {
             self.show(format!("{}{held}", found.text));
         }
         let remembered = self.errand.standing.change(|standing| {
-            for part in &outcome.parts {
+            for (place, part) in outcome.parts.iter().enumerate() {
+                let first = (place == 0).then_some(outcome.first_token_ms);
+                let between = self.between.remove(&part.provider).unwrap_or_default();
+                standing.measured(part.provider, first, &between);
                 standing.answered(part.provider, outcome.first_token_ms);
                 if outcome.proven {
                     standing.audited(part.provider);

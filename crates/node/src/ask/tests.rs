@@ -3,6 +3,7 @@
 mod bits;
 mod faults;
 mod liar;
+mod owner;
 
 use super::*;
 use crate::config::{Config, Home, Mode, Settings};

@@ -47,26 +47,48 @@ pub enum Mode {
 pub(super) fn resolve(settings: &Settings, home: &Home) -> Result<Config, ConfigError> {
     let read = Reading { settings };
     let threads: usize = read.number("threads")?;
+    let percent =
+        |name| read.choice(name, "a whole number from 1 to 100", |text| within(text, 1, 100));
+    let hour = |name| read.choice(name, "an hour from 0 to 23", |text| within(text, 0, 23));
+    let yes = |name| read.choice(name, "true or false", |text| text.parse().ok());
+    let share = percent("max_ncpus_pct")?;
     Ok(Config {
         data_dir: read.path("data_dir").unwrap_or_else(|| home.data.clone()),
         model: read.text("model").0.to_owned(),
         privacy: read.choice("privacy", "one of local, circle, open", privacy)?,
         mode: read.choice("mode", "one of streamed, checked", mode)?,
         audit_one_in: read.number("audit_one_in")?,
-        threads: if threads == 0 { cores() } else { threads.min(256) },
+        threads: if threads == 0 { part_of(cores(), share) } else { threads.min(256) },
         listen: read
             .choice("listen", "an address such as 127.0.0.1:4242", |text| text.parse().ok())?,
         http: read.choice("http", "an address such as 127.0.0.1:8080", |text| text.parse().ok())?,
         http_waiting: read.number("http_waiting")?,
         capacity: read.number("capacity")?,
         pace: read.number("pace")?,
-        receipts: read.choice("receipts", "true or false", |text| text.parse().ok())?,
+        jobs_per_key: read.number("jobs_per_key")?,
+        nice: read.choice("nice", "a whole number from 0 to 19", |text| within(text, 0, 19))?,
+        cpu_usage_limit: percent("cpu_usage_limit")?,
+        run_if_user_active: yes("run_if_user_active")?,
+        idle_time_to_run: read.number("idle_time_to_run")?,
+        run_on_batteries: yes("run_on_batteries")?,
+        start_hour: hour("start_hour")?,
+        end_hour: hour("end_hour")?,
+        receipts: yes("receipts")?,
         receipt_days: read.number("receipt_days")?,
     })
 }
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// So many per cent of the cores, one at least.
+fn part_of(cores: usize, percent: u8) -> usize {
+    (cores * usize::from(percent) / 100).max(1)
+}
+
+fn within(text: &str, least: u8, most: u8) -> Option<u8> {
+    text.parse().ok().filter(|number| (least..=most).contains(number))
 }
 
 fn privacy(text: &str) -> Option<Privacy> {

@@ -43,6 +43,7 @@ impl Neighbour {
             .args(["provide", "--json", "--throw-away-keys", "--listen", "127.0.0.1:0"])
             .args(["--threads", "1", "--pace", &pace.to_string(), "--data-dir"])
             .arg(data)
+            .env("MUTIRAO_RUN_ON_BATTERIES", "true")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

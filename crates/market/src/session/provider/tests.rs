@@ -267,6 +267,16 @@ fn engine_failures_are_refusals_with_their_reason() {
     assert!(table.ended());
 }
 
+// spec: SESSION-3.8
+#[test]
+fn a_machine_that_its_owner_needs_leaves_as_if_it_were_full() {
+    let mut table = Table::opened(&job(40), &[]);
+    table.write(&Toy::default(), 17);
+    let left = table.tell(Event::Leaving("the owner is back".into()));
+    assert_eq!(refusal(&left), (Refusal::Busy, "the owner is back"));
+    assert!(table.ended());
+}
+
 // spec: SESSION-3.7
 #[test]
 fn nothing_is_said_or_signed_after_the_last_frame() {

@@ -3,7 +3,7 @@
 use crate::target::split;
 use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
 use mutirao_wire::{
-    Checkpoint, Decode, Encode, Finish, Job, Offer, Order, Prices, Receipt, Sampling,
+    Checkpoint, Decode, Encode, Finish, Job, Manifest, Offer, Order, Prices, Receipt, Sampling,
     SignedCheckpoint, SignedOffer, SignedReceipt,
 };
 
@@ -13,7 +13,7 @@ fn canonical<T: Decode + Encode>(bytes: &[u8]) {
     }
 }
 
-const TYPES: [fn(&[u8]); 13] = [
+const TYPES: [fn(&[u8]); 14] = [
     canonical::<ClientFrame>,
     canonical::<ProviderFrame>,
     canonical::<Job>,
@@ -27,6 +27,7 @@ const TYPES: [fn(&[u8]); 13] = [
     canonical::<Sampling>,
     canonical::<Prices>,
     canonical::<Finish>,
+    canonical::<Manifest>,
 ];
 
 /// One of the types that travel.

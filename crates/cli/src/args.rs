@@ -35,6 +35,16 @@ pub enum Command {
         /// The ticket that `mutirao provide` printed
         ticket: String,
     },
+    /// Get a model from the nodes that have it
+    Pull(PullArguments),
+    /// Take in a model from a directory in the Hugging Face layout
+    Import {
+        /// The directory
+        directory: PathBuf,
+        /// Its name here; the directory's when absent
+        #[arg(long)]
+        name: Option<String>,
+    },
     /// Check a receipt or evidence file by replay
     Verify {
         /// The file
@@ -111,6 +121,16 @@ pub struct DemoArguments {
     /// Tokens a second of the provider that dies, slow enough to watch
     #[arg(long, default_value_t = 40)]
     pub pace_shown: u32,
+}
+
+/// What is pulled, and from whom.
+#[derive(Debug, Args)]
+pub struct PullArguments {
+    /// Its id, the beginning of its id, or the name that its provider gave it
+    pub model: String,
+    /// Ask these nodes and not the circle; may be repeated
+    #[arg(long, value_name = "TICKET")]
+    pub from: Vec<String>,
 }
 
 /// How a provider runs.

@@ -5,6 +5,7 @@ pub mod join;
 pub mod learn;
 pub mod models;
 pub mod provide;
+pub mod pull;
 pub mod run;
 pub mod serve;
 pub mod status;

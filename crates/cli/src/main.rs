@@ -44,6 +44,10 @@ fn dispatch(arguments: &Arguments, printer: Printer) -> anyhow::Result<ExitCode>
         Some(Command::Provide(provide)) => cmd::provide::run(&node()?, provide, printer),
         Some(Command::Serve(serve)) => cmd::serve::run(node()?, serve, printer),
         Some(Command::Join { ticket }) => cmd::join::run(&node()?, ticket, printer),
+        Some(Command::Pull(pull)) => cmd::pull::run(&node()?, pull, printer),
+        Some(Command::Import { directory, name }) => {
+            cmd::pull::import(&node()?, directory, name.as_deref(), printer)
+        }
         Some(Command::Verify { file, model }) => {
             cmd::verify::run(&node()?, file, model.as_deref(), printer)
         }

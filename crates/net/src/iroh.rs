@@ -6,6 +6,7 @@
 //! A peer that is killed sends nothing: its streams stay silent until the idle limit. Silence is
 //! for the session's watchdog to judge, which is faster and knows what it waits for.
 
+use crate::blobs::{Library, MODELS_ALPN};
 use crate::link::{BoxFuture, FrameReceiver, FrameSender, Link, Net, NetError};
 use crate::{ALPN, Ticket};
 use ::iroh::endpoint::{
@@ -48,13 +49,21 @@ pub struct Config {
     pub streams_max: u32,
     /// Asked after the handshake proved a peer's key.
     pub gate: Gate,
+    /// The models it has for others, if any.
+    pub library: Option<Library>,
 }
 
 impl Config {
     /// Listens on `listen` for anybody, within modest limits.
     #[must_use]
     pub fn new(listen: SocketAddr) -> Self {
-        Self { listen, connections_max: 256, streams_max: 32, gate: Arc::new(|_| true) }
+        Self {
+            listen,
+            connections_max: 256,
+            streams_max: 32,
+            gate: Arc::new(|_| true),
+            library: None,
+        }
     }
 }
 
@@ -96,18 +105,12 @@ pub async fn bind(key: &SigningKey, config: Config) -> Result<Arc<dyn Net>, NetE
 }
 
 async fn open(key: SigningKey, config: Config) -> Result<Node, String> {
-    let endpoint = Endpoint::builder(presets::Minimal)
-        .secret_key(SecretKey::from_bytes(&key.secret()))
-        .alpns(vec![ALPN.to_vec()])
-        .relay_mode(RelayMode::Disabled)
-        .clear_address_lookup()
-        .clear_ip_transports()
-        .bind_addr(config.listen)
-        .map_err(|error| error.to_string())?
-        .transport_config(transport(config.streams_max))
-        .bind()
-        .await
-        .map_err(|error| root_cause(&error))?;
+    let mut protocols = vec![ALPN.to_vec()];
+    if config.library.is_some() {
+        protocols.extend([MODELS_ALPN.to_vec(), iroh_blobs::ALPN.to_vec()]);
+    }
+    let secret = SecretKey::from_bytes(&key.secret());
+    let endpoint = endpoint(secret, config.listen, config.streams_max, protocols).await?;
     let (sender, receiver) = mpsc::channel(BACKLOG);
     tokio::spawn(accept_connections(endpoint.clone(), config, sender));
     Ok(Node {
@@ -118,8 +121,36 @@ async fn open(key: SigningKey, config: Config) -> Result<Node, String> {
     })
 }
 
+/// A socket without any of iroh's default servers.
+async fn endpoint(
+    secret: SecretKey,
+    listen: SocketAddr,
+    streams_max: u32,
+    protocols: Vec<Vec<u8>>,
+) -> Result<Endpoint, String> {
+    Endpoint::builder(presets::Minimal)
+        .secret_key(secret)
+        .alpns(protocols)
+        .relay_mode(RelayMode::Disabled)
+        .clear_address_lookup()
+        .clear_ip_transports()
+        .bind_addr(listen)
+        .map_err(|error| error.to_string())?
+        .transport_config(transport(streams_max))
+        .bind()
+        .await
+        .map_err(|error| root_cause(&error))
+}
+
+/// A socket to ask from, under a key of its own, on which nobody is served.
+pub(crate) async fn asking_endpoint() -> Result<Endpoint, NetError> {
+    let listen = SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, 0));
+    let opened = endpoint(SecretKey::generate(), listen, 1, Vec::new()).await;
+    opened.map_err(|reason| NetError::Bind { address: listen, reason })
+}
+
 /// The innermost error says what the system said.
-fn root_cause(error: &dyn std::error::Error) -> String {
+pub(crate) fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
@@ -147,19 +178,31 @@ async fn accept_connections(endpoint: Endpoint, config: Config, links: mpsc::Sen
             continue;
         };
         let (gate, links) = (config.gate.clone(), links.clone());
+        let library = config.library.clone();
         tokio::spawn(async move {
-            accept_streams(incoming, &gate, &links).await;
+            accept_streams(incoming, &gate, &links, library).await;
             drop(place);
         });
     }
 }
 
-async fn accept_streams(incoming: Incoming, gate: &Gate, links: &mpsc::Sender<Link>) {
+async fn accept_streams(
+    incoming: Incoming,
+    gate: &Gate,
+    links: &mpsc::Sender<Link>,
+    library: Option<Library>,
+) {
     let Ok(accepting) = incoming.accept() else { return };
     let Ok(Ok(connection)) = tokio::time::timeout(DIAL_LIMIT, accepting).await else { return };
     let peer = PeerKey(*connection.remote_id().as_bytes());
     if !gate(&peer) {
         connection.close(VarInt::from_u32(1), b"not welcome here");
+        return;
+    }
+    if connection.alpn() != ALPN {
+        if let Some(library) = library {
+            library.serve(connection).await;
+        }
         return;
     }
     while let Ok((sender, receiver)) = connection.accept_bi().await {
@@ -207,7 +250,7 @@ impl Node {
     }
 }
 
-fn address(peer: &Ticket) -> Result<EndpointAddr, String> {
+pub(crate) fn address(peer: &Ticket) -> Result<EndpointAddr, String> {
     let key = PublicKey::from_bytes(&peer.key().0).map_err(|error| error.to_string())?;
     let addresses = peer.addresses().iter().map(|address| TransportAddr::Ip(*address));
     Ok(EndpointAddr::from_parts(key, addresses))

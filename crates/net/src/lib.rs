@@ -5,6 +5,7 @@
 //! unplugged.
 #![forbid(unsafe_code)]
 
+pub mod blobs;
 pub mod iroh;
 mod link;
 pub mod memory;

@@ -11,6 +11,7 @@ mod door;
 pub mod files;
 pub mod keys;
 pub mod learn;
+pub mod library;
 pub mod manners;
 pub mod models;
 pub mod peers;

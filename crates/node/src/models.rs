@@ -5,6 +5,7 @@ use crate::files::{self, FileError};
 use mutirao_engine::load;
 use mutirao_engine::{ConvertError, LoadError, Model, Profile, Source};
 use mutirao_text::{TextError, TextStack};
+use mutirao_wire::FileName;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
@@ -183,12 +184,23 @@ impl Models {
     }
 
     /// A name with a separator is a path; any other is a folder of the data directory.
-    fn directory(&self, name: &str) -> Option<PathBuf> {
+    pub(crate) fn directory(&self, name: &str) -> Option<PathBuf> {
         match name {
             "" | "." | ".." => None,
             path if path.contains('/') => Some(PathBuf::from(path)),
             plain => Some(self.folder.join(plain)),
         }
+    }
+
+    /// The files of the embedded model.
+    pub(crate) fn embedded(&self) -> [(FileName, Vec<u8>); 4] {
+        let Package { config, weights, tokenizer, template } = village();
+        [
+            (FileName::Config, config),
+            (FileName::Weights, weights),
+            (FileName::Tokenizer, tokenizer),
+            (FileName::Template, template),
+        ]
     }
 
     /// Lists the models that can be named.
@@ -199,7 +211,10 @@ impl Models {
         let bytes = village().weights.len() as u64;
         let mut listed = vec![Listed { name: VILLAGE.into(), source: "embedded".into(), bytes }];
         let Ok(entries) = std::fs::read_dir(&self.folder) else { return Ok(listed) };
-        for entry in entries.flatten().filter(|entry| entry.path().is_dir()) {
+        let whole = |entry: &std::fs::DirEntry| {
+            entry.path().is_dir() && !entry.file_name().to_string_lossy().starts_with('.')
+        };
+        for entry in entries.flatten().filter(whole) {
             let weights = std::fs::metadata(entry.path().join("model.safetensors"));
             listed.push(Listed {
                 name: entry.file_name().to_string_lossy().into_owned(),

@@ -59,7 +59,8 @@ impl Node {
     /// [`AskError`] when the model cannot be opened or the address cannot be had.
     pub async fn provide(&self, model: &str, keys: &Keys) -> Result<Providing, AskError> {
         let opened = self.open(model)?;
-        let config = iroh::Config::new(self.config().listen);
+        let library = self.library(&opened).await;
+        let config = iroh::Config { library, ..iroh::Config::new(self.config().listen) };
         let net = iroh::bind(&keys.peer, config).await?;
         let mut counter = self.counter(&opened, keys.clone(), Clock::start());
         counter.manners = Manners::new(Rules::of(self.config()));

@@ -14,6 +14,7 @@ pub mod id;
 pub mod job;
 pub mod key;
 pub mod limits;
+pub mod manifest;
 pub mod offer;
 pub mod receipt;
 #[cfg(feature = "testing")]
@@ -28,5 +29,6 @@ pub use id::{
 };
 pub use job::{Constraint, Job, Order, Privacy, Sampling};
 pub use key::{PeerKey, ReceiptKey, Signature, SigningKey};
+pub use manifest::{FileEntry, FileName, Manifest};
 pub use offer::{Offer, SignedOffer};
 pub use receipt::{Checkpoint, Finish, Receipt, Served, SignedCheckpoint, SignedReceipt};

@@ -65,13 +65,13 @@ fn with_a_long_context(directory: &Path) {
     std::fs::write(path, config.to_string()).expect("written");
 }
 
-struct Provider {
+pub struct Provider {
     process: Child,
-    ticket: String,
+    pub ticket: String,
 }
 
 impl Provider {
-    fn start(person: &Person, number: usize, model: &str) -> Self {
+    pub fn start(person: &Person, number: usize, model: &str) -> Self {
         let data = person.path(&format!("provider{number}"));
         let words =
             ["provide", model, "--json", "--throw-away-keys", "--pace", PACE, "--threads", "1"];

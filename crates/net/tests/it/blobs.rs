@@ -1,0 +1,182 @@
+//! A model of a hundred megabytes in pieces: from peers that die, that send rubbish, that have
+//! nothing, and across an end of the puller.
+
+use crate::world::{key, loopback, nobody, soon, within};
+use mutirao_net::blobs::{Library, PullError, Puller, Shelf};
+use mutirao_net::iroh::{Config, bind};
+use mutirao_net::{Net, Ticket};
+use mutirao_wire::{Digest, FileEntry, FileName, Manifest, ModelId};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const MIB: u64 = 1 << 20;
+
+fn model() -> ModelId {
+    ModelId(Digest::of("test", &[b"a large model"]))
+}
+
+/// Bytes that repeat nowhere.
+fn weights(folder: &Path, bytes: u64) -> PathBuf {
+    let path = folder.join("model.safetensors");
+    let mut content = vec![0; bytes as usize];
+    let mut state = 1_u64;
+    for part in content.chunks_mut(8) {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        part.copy_from_slice(&state.to_le_bytes()[..part.len()]);
+    }
+    std::fs::write(&path, content).expect("written");
+    path
+}
+
+/// A node that has the model.
+struct Holder {
+    net: Arc<dyn Net>,
+    weights: PathBuf,
+    manifest: Manifest,
+    _folder: tempfile::TempDir,
+}
+
+impl Holder {
+    async fn start(number: u8, bytes: u64) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let weights = weights(folder.path(), bytes);
+        let shelf = Shelf::open(&folder.path().join("shelf")).await.expect("a shelf");
+        let entry = |name, bytes, hash| FileEntry { name, bytes, hash };
+        let config = shelf.put_bytes(b"{}".to_vec()).await.expect("put");
+        let hash = shelf.put_file(&weights).await.expect("put");
+        let files = vec![entry(FileName::Config, 2, config), entry(FileName::Weights, bytes, hash)];
+        let manifest = Manifest { model: model(), files };
+        let library = Library::new(shelf);
+        library.offer(manifest.clone());
+        let config = Config { library: Some(library), ..Config::new(loopback(0)) };
+        let net = soon(bind(&key(number), config)).await.expect("a node");
+        Self { net, weights, manifest, _folder: folder }
+    }
+
+    fn ticket(&self) -> Ticket {
+        self.net.ticket()
+    }
+
+    /// Spoils a part of the file where it lies, after its hash was taken.
+    fn spoil(&self, at: u64, bytes: usize) {
+        use std::io::{Seek as _, Write as _};
+        let mut file = std::fs::OpenOptions::new().write(true).open(&self.weights).expect("opened");
+        file.seek(std::io::SeekFrom::Start(at)).expect("there");
+        file.write_all(&vec![7; bytes]).expect("spoiled");
+    }
+}
+
+/// A node that wants it.
+struct Wanting {
+    puller: Puller,
+    shelf: Shelf,
+    folder: tempfile::TempDir,
+}
+
+impl Wanting {
+    async fn start() -> Self {
+        Self::again(tempfile::tempdir().expect("a folder")).await
+    }
+
+    async fn again(folder: tempfile::TempDir) -> Self {
+        let shelf = Shelf::open(&folder.path().join("shelf")).await.expect("a shelf");
+        let puller = Puller::new(shelf.clone()).await.expect("a socket");
+        Self { puller, shelf, folder }
+    }
+
+    async fn end(self) -> tempfile::TempDir {
+        self.puller.close().await;
+        self.shelf.close().await;
+        self.folder
+    }
+
+    /// Whether the file is here, byte for byte.
+    async fn has(&self, holder: &Holder, original: &[u8]) -> bool {
+        let target = self.folder.path().join("copy");
+        let hash = holder.manifest.files[1].hash;
+        self.shelf.copy_to(hash, &target).await.expect("copied");
+        std::fs::read(target).expect("read") == original
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_megabytes_come_whole_though_one_peer_dies_and_one_spoils_a_range() {
+    let bytes = 100 * MIB;
+    let (dies, spoils) = (Holder::start(1, bytes).await, Holder::start(2, bytes).await);
+    let original = std::fs::read(&spoils.weights).expect("read");
+    spoils.spoil(5 * MIB, 40_000);
+    let wanting = Wanting::start().await;
+    let peers = [dies.ticket(), spoils.ticket()];
+    let (manifest, who) = soon(wanting.puller.find(model(), &peers)).await.expect("found");
+    assert_eq!((&manifest, who.len()), (&dies.manifest, 2));
+    let dying = dies.net.clone();
+    let killed = Arc::new(AtomicU64::new(0));
+    let seen = killed.clone();
+    let progress = move |have| {
+        if have > bytes * 6 / 10 && seen.swap(1, Ordering::SeqCst) == 0 {
+            let dying = dying.clone();
+            tokio::spawn(async move { dying.close().await });
+        }
+    };
+    let pulled = within(120, wanting.puller.fetch(manifest, &who, progress)).await;
+    let pulled = pulled.expect("the other one had the rest");
+    assert_eq!(killed.load(Ordering::SeqCst), 1);
+    assert_eq!(pulled.from.len(), 2, "both gave something: {:?}", pulled.from);
+    assert!(wanting.has(&dies, &original).await, "byte for byte");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_verified_is_not_asked_for_again_after_an_end_in_the_middle() {
+    let bytes = 40 * MIB;
+    let holder = Holder::start(3, bytes).await;
+    let original = std::fs::read(&holder.weights).expect("read");
+    let wanting = Wanting::start().await;
+    let peers = [holder.ticket()];
+    let (manifest, who) = soon(wanting.puller.find(model(), &peers)).await.expect("found");
+    let (stop, mut stopped) = tokio::sync::mpsc::channel(1);
+    let progress = move |have| {
+        if have > bytes / 2 {
+            let _ = stop.try_send(());
+        }
+    };
+    tokio::select! {
+        _ = wanting.puller.fetch(manifest.clone(), &who, progress) => panic!("not stopped in time"),
+        _ = stopped.recv() => {}
+    }
+    let wanting = Wanting::again(wanting.end().await).await;
+    let pulled = within(60, wanting.puller.fetch(manifest, &who, |_| {})).await.expect("the rest");
+    assert!(pulled.fetched <= bytes / 2 + 8 * MIB, "{} asked again", pulled.fetched);
+    assert!(wanting.has(&holder, &original).await);
+    let again = wanting.puller.fetch(holder.manifest.clone(), &who, |_| {}).await.expect("whole");
+    assert_eq!((again.fetched, again.from), (0, Vec::new()), "nothing is missing any more");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_range_that_nobody_has_right_is_an_error_that_names_the_peers_and_keeps_the_rest() {
+    let bytes = 12 * MIB;
+    let spoils = Holder::start(4, bytes).await;
+    spoils.spoil(5 * MIB, 10);
+    let wanting = Wanting::start().await;
+    let peers = [spoils.ticket()];
+    let (manifest, who) = soon(wanting.puller.find(model(), &peers)).await.expect("found");
+    let failed = within(60, wanting.puller.fetch(manifest, &who, |_| {})).await;
+    let Err(PullError::NobodyLeft { left, reasons }) = failed else { panic!("{failed:?}") };
+    assert!((MIB..=12 * MIB).contains(&left), "{left}");
+    assert!(reasons.contains(&spoils.ticket().key().short()), "{reasons}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_that_nobody_has_is_an_error_that_says_who_was_asked() {
+    let holder = Holder::start(5, MIB).await;
+    let wanting = Wanting::start().await;
+    let peers = [holder.ticket(), Ticket::new(nobody(), vec![loopback(9)])];
+    let other = ModelId(Digest::of("test", &[b"another"]));
+    let Err(PullError::Nowhere { reasons, .. }) = soon(wanting.puller.find(other, &peers)).await
+    else {
+        panic!("found")
+    };
+    assert!(reasons.contains("does not have it") && reasons.contains("no reply"), "{reasons}");
+    let (_, who) = soon(wanting.puller.find(model(), &peers)).await.expect("one has it");
+    assert_eq!(who, [holder.ticket()]);
+}

@@ -1,0 +1,337 @@
+//! Models that travel: offering one's own to peers, getting theirs, and taking in a directory.
+//!
+//! A model arrives beside the others, under a name that no other has, and only whole: its files are
+//! fetched and verified in a folder of their own, its id is computed anew, and then it is moved.
+
+use crate::ask::AskError;
+use crate::assemble::Node;
+use crate::files::{self, FileError};
+use crate::models::{ModelError, Opened, VILLAGE};
+use mutirao_net::blobs::{Library, PullError, Puller, Shelf, ShelfError};
+use mutirao_net::{NetError, Ticket};
+use mutirao_wire::{FileEntry, FileName, Manifest, ModelId};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use thiserror::Error;
+
+/// Why a model did not arrive.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LibraryError {
+    /// There is nobody to ask.
+    #[error(
+        "nobody to pull from; join a node with `mutirao join <ticket>`, or use --from <ticket>"
+    )]
+    Nobody,
+    /// No peer offers a model of that name or id.
+    #[error("no peer offers {wanted:?}; offered are: {offered}")]
+    NotOffered {
+        /// What was wanted.
+        wanted: String,
+        /// What there is.
+        offered: String,
+    },
+    /// Different models have that name.
+    #[error("{wanted:?} means different models: {ids}; give the id")]
+    Ambiguous {
+        /// What was wanted.
+        wanted: String,
+        /// The ids.
+        ids: String,
+    },
+    /// It would not fit.
+    #[error(
+        "the model needs {wanted} MiB for its files and as much to check them; {free} are free"
+    )]
+    NoRoom {
+        /// Needed, in MiB.
+        wanted: u64,
+        /// Free, in MiB.
+        free: u64,
+    },
+    /// The files are another model.
+    #[error("the files from {peers} are model {found}, not {wanted}; they were thrown away")]
+    Impostor {
+        /// Who sent them.
+        peers: String,
+        /// What they are.
+        found: String,
+        /// What was asked for.
+        wanted: String,
+    },
+    /// A name that no model can have.
+    #[error("{name:?} is no name for a model: letters, digits, - _ and . inside")]
+    BadName {
+        /// The name.
+        name: String,
+    },
+    /// A model of that name is here.
+    #[error("a model named {name:?} is here already")]
+    Taken {
+        /// The name.
+        name: String,
+    },
+    /// The transfer failed.
+    #[error(transparent)]
+    Pull(#[from] PullError),
+    /// The store failed.
+    #[error(transparent)]
+    Shelf(#[from] ShelfError),
+    /// The network failed.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// Asking failed.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// The model does not open.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A file cannot be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// A model that is here now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrived {
+    /// Its name here.
+    pub name: String,
+    /// Its id.
+    pub model: ModelId,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Bytes that travelled just now; fewer after an interruption.
+    pub fetched: u64,
+    /// Who sent them, and how many.
+    pub from: Vec<(mutirao_wire::PeerKey, u64)>,
+}
+
+/// What a pull asks for.
+struct Wanted {
+    model: ModelId,
+    name: Option<String>,
+}
+
+impl Node {
+    /// The library of a provider: the model it serves. A provider whose store cannot be opened
+    /// serves answers all the same.
+    pub(crate) async fn library(&self, opened: &Opened) -> Option<Library> {
+        let built = self.build_library(opened).await;
+        if let Err(error) = &built {
+            tracing::warn!(%error, "this node does not hand on its model");
+        }
+        built.ok()
+    }
+
+    async fn build_library(&self, opened: &Opened) -> Result<Library, LibraryError> {
+        self.make_data_dir()?;
+        let library = Library::new(Shelf::open(&self.config().data_dir.join("shelf")).await?);
+        let mut list = Vec::new();
+        if opened.name == VILLAGE {
+            for (name, content) in self.models().embedded() {
+                let bytes = content.len() as u64;
+                let hash = library.shelf().put_bytes(content).await?;
+                list.push(FileEntry { name, bytes, hash });
+            }
+        } else if let Some(folder) = self.models().directory(&opened.name) {
+            let folder = std::path::absolute(&folder).unwrap_or(folder);
+            for (name, path, bytes) in parts(&folder) {
+                let hash = library.shelf().put_file(&path).await?;
+                list.push(FileEntry { name, bytes, hash });
+            }
+        }
+        library.offer(Manifest { model: opened.model.id(), files: list });
+        Ok(library)
+    }
+
+    /// Gets a model, by its name or id, from `from` or else from the circle. `progress` hears the
+    /// bytes that came and those that there are.
+    ///
+    /// # Errors
+    /// [`LibraryError`]; what was verified so far is kept for the next time.
+    pub async fn pull(
+        &self,
+        wanted: &str,
+        from: &[Ticket],
+        progress: impl Fn(u64, u64) + Send + Sync + 'static,
+    ) -> Result<Arrived, LibraryError> {
+        let peers = if from.is_empty() {
+            self.peers().map_err(AskError::from)?.tickets().to_vec()
+        } else {
+            from.to_vec()
+        };
+        if peers.is_empty() {
+            return Err(LibraryError::Nobody);
+        }
+        let wanted = self.resolve(wanted, &peers).await?;
+        self.is_new(&wanted)?;
+        self.make_data_dir()?;
+        let place = self.config().data_dir.join("pulling").join(wanted.model.short());
+        files::make_dir(&place)?;
+        let shelf = Shelf::open(&place).await?;
+        let puller = Puller::new(shelf.clone()).await?;
+        let arrived = self.fetch(&wanted, &peers, &shelf, &puller, progress).await;
+        puller.close().await;
+        shelf.close().await;
+        if arrived.is_ok() {
+            let _ = std::fs::remove_dir_all(&place);
+        }
+        arrived
+    }
+
+    async fn fetch(
+        &self,
+        wanted: &Wanted,
+        peers: &[Ticket],
+        shelf: &Shelf,
+        puller: &Puller,
+        progress: impl Fn(u64, u64) + Send + Sync + 'static,
+    ) -> Result<Arrived, LibraryError> {
+        let (manifest, who) = puller.find(wanted.model, peers).await?;
+        let bytes = manifest.bytes();
+        self.has_room(bytes)?;
+        let pulled = puller.fetch(manifest, &who, move |have| progress(have, bytes)).await?;
+        let part = self.clearing(&wanted.model.short())?;
+        for file in &pulled.manifest.files {
+            shelf.copy_to(file.hash, &part.join(file.name.as_str())).await?;
+        }
+        let found = self.judge(&part)?.model.id();
+        if found != wanted.model {
+            let _ = std::fs::remove_dir_all(&part);
+            let peers: Vec<String> = who.iter().map(|peer| peer.key().short()).collect();
+            let (found, wanted) = (found.short(), wanted.model.short());
+            return Err(LibraryError::Impostor { peers: peers.join(", "), found, wanted });
+        }
+        let name = self.free_name(wanted);
+        self.settle(&part, &name)?;
+        Ok(Arrived { name, model: found, bytes, fetched: pulled.fetched, from: pulled.from })
+    }
+
+    /// Takes in a directory in the Hugging Face layout: its files are copied.
+    ///
+    /// # Errors
+    /// [`LibraryError`] when it does not open as a model, or the name is taken.
+    pub fn import(&self, folder: &Path, name: Option<&str>) -> Result<Arrived, LibraryError> {
+        let last = || folder.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = name.map(str::to_owned).or_else(last).unwrap_or_default();
+        if !is_name(&name) {
+            return Err(LibraryError::BadName { name });
+        }
+        if self.models().has(&name) {
+            return Err(LibraryError::Taken { name });
+        }
+        let model = self.judge(folder)?.model.id();
+        self.make_data_dir()?;
+        let (part, mut bytes) = (self.clearing(&name)?, 0);
+        for (file, path, size) in parts(folder) {
+            let target = part.join(file.as_str());
+            std::fs::copy(&path, &target).map_err(files::failed("write", &target))?;
+            bytes += size;
+        }
+        self.settle(&part, &name)?;
+        Ok(Arrived { name, model, bytes, fetched: 0, from: Vec::new() })
+    }
+
+    /// From a name or the beginning of an id to the id, by what the peers offer.
+    async fn resolve(&self, wanted: &str, peers: &[Ticket]) -> Result<Wanted, LibraryError> {
+        if let Ok(id) = mutirao_wire::Digest::from_hex(wanted) {
+            return Ok(Wanted { model: ModelId(id), name: None });
+        }
+        let net = self.client_net().await?;
+        let asked = peers.iter().map(|peer| crate::ask::fetch_offers(&*net, peer));
+        let all = futures_util::future::join_all(asked).await;
+        net.close().await;
+        let mut offers: Vec<(String, ModelId)> = all
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|signed| (signed.offer.name, signed.offer.model))
+            .collect();
+        offers.sort_by_key(|(name, id)| (id.to_string(), name.clone()));
+        offers.dedup();
+        let fits = |(name, id): &&(String, ModelId)| {
+            name == wanted || (wanted.len() >= 4 && id.to_string().starts_with(wanted))
+        };
+        let found: Vec<_> = offers.iter().filter(fits).collect();
+        let listed = |list: &[&(String, ModelId)]| {
+            let each = list.iter().map(|(name, id)| format!("{name} ({})", id.short()));
+            each.collect::<Vec<_>>().join(", ")
+        };
+        let wanted = wanted.to_owned();
+        match found.as_slice() {
+            [] => {
+                let offered = listed(&offers.iter().collect::<Vec<_>>());
+                Err(LibraryError::NotOffered { wanted, offered })
+            }
+            [(name, id), rest @ ..] if rest.iter().all(|(_, other)| other == id) => {
+                Ok(Wanted { model: *id, name: Some(name.clone()) })
+            }
+            many => Err(LibraryError::Ambiguous { wanted, ids: listed(many) }),
+        }
+    }
+
+    /// Refuses what is here already.
+    fn is_new(&self, wanted: &Wanted) -> Result<(), LibraryError> {
+        let own = self.open(VILLAGE).is_ok_and(|opened| opened.model.id() == wanted.model);
+        let name = if own { VILLAGE.to_owned() } else { self.free_name(wanted) };
+        if self.models().has(&name) { Err(LibraryError::Taken { name }) } else { Ok(()) }
+    }
+
+    /// Twice the size is needed: the pieces, and the files that they become.
+    fn has_room(&self, bytes: u64) -> Result<(), LibraryError> {
+        let Some(free) = files::free_bytes(&self.config().data_dir) else { return Ok(()) };
+        let wanted = bytes.saturating_mul(2);
+        if wanted <= free {
+            return Ok(());
+        }
+        Err(LibraryError::NoRoom { wanted: bytes >> 20, free: free >> 20 })
+    }
+
+    fn judge(&self, folder: &Path) -> Result<Arc<Opened>, LibraryError> {
+        let folder = std::path::absolute(folder).map_err(files::failed("find", folder))?;
+        Ok(Arc::new(self.models().open(&folder.to_string_lossy())?))
+    }
+
+    /// An empty folder beside the models, which is none of them.
+    fn clearing(&self, name: &str) -> Result<PathBuf, LibraryError> {
+        let part = self.config().data_dir.join("models").join(format!(".{name}.part"));
+        let _ = std::fs::remove_dir_all(&part);
+        files::make_dir(&part)?;
+        Ok(part)
+    }
+
+    /// The name its provider gave it, if it is free here.
+    fn free_name(&self, wanted: &Wanted) -> String {
+        let id = wanted.model.short();
+        match &wanted.name {
+            Some(name) if is_name(name) && !self.models().has(name) => name.clone(),
+            Some(name) if is_name(name) => format!("{name}-{id}"),
+            _ => id,
+        }
+    }
+
+    /// Moves a whole model to its place, at once.
+    fn settle(&self, part: &Path, name: &str) -> Result<(), LibraryError> {
+        let place = self.config().data_dir.join("models").join(name);
+        if place.exists() {
+            return Err(LibraryError::Taken { name: name.to_owned() });
+        }
+        Ok(std::fs::rename(part, &place).map_err(files::failed("create", &place))?)
+    }
+}
+
+/// Letters, digits, and marks that mean nothing in a path.
+fn is_name(name: &str) -> bool {
+    let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    (1..=64).contains(&name.len()) && name.chars().all(letter) && !name.starts_with('.')
+}
+
+/// The files of a published model that are in a folder.
+fn parts(folder: &Path) -> Vec<(FileName, PathBuf, u64)> {
+    let part = |name: FileName| {
+        let path = folder.join(name.as_str());
+        let bytes = std::fs::metadata(&path).ok().filter(std::fs::Metadata::is_file)?.len();
+        Some((name, path, bytes))
+    };
+    FileName::ALL.into_iter().filter_map(part).collect()
+}

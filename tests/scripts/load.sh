@@ -1,9 +1,13 @@
 #!/usr/bin/env bash
-# Twenty-four clients for five minutes against `mutirao serve --demo`, some of whom hang up: memory stays
-# flat, nobody is stuck, and the same question has the same answer. `load.sh 60` takes a minute.
+# Twenty-four clients against `mutirao serve --demo`, some of whom hang up: nobody is stuck, and the same
+# question has the same answer. `load.sh 300` takes five minutes and sees that memory stays flat as well.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 program="${MUTIRAO:-$PWD/target/release/mutirao}"
+if ! command -v python3 >/dev/null; then
+  echo "load: SKIPPED, this machine has no python3" >&2
+  exit 0
+fi
 place=$(mktemp -d)
 server=
 trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$place"' EXIT
@@ -15,7 +19,7 @@ for _ in $(seq 100); do
 done
 field() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" "$place/door.json"; }
 OPENAI_BASE_URL=$(field base_url) OPENAI_API_KEY=$(field api_key) \
-  python3 tests/clients/load.py --seconds "${1:-300}" --pid "$server"
+  python3 tests/clients/load.py --seconds "${1:-20}" --pid "$server"
 kill -INT "$server"
 wait "$server"
 server=

@@ -5,7 +5,7 @@ mod conduct;
 mod errand;
 mod meeting;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use errand::AskError;
 pub(crate) use errand::fetch_offers;

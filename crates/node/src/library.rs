@@ -335,3 +335,6 @@ fn parts(folder: &Path) -> Vec<(FileName, PathBuf, u64)> {
     };
     FileName::ALL.into_iter().filter_map(part).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,15 +15,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Where a test keeps its keys and memory; it is gone afterwards.
-pub(super) struct Place(tempfile::TempDir);
+pub(crate) struct Place(tempfile::TempDir);
 
 impl Place {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().expect("a directory"))
     }
 
     /// A node of its own, with these changes to the usual settings.
-    pub(super) fn node(&self, name: &str, change: impl FnOnce(&mut Config)) -> Node {
+    pub(crate) fn node(&self, name: &str, change: impl FnOnce(&mut Config)) -> Node {
         let mut config =
             Settings::default().resolve(&Home::find(|_| None)).expect("the defaults resolve");
         config.data_dir = self.0.path().join(name);
@@ -127,7 +127,7 @@ impl Circle {
 }
 
 /// Many threads carry, so that providers and clients really run at the same time.
-pub(super) fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(2).enable_all().build().expect("a runtime")
 }

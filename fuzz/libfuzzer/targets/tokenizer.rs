@@ -1,5 +1,5 @@
-//! `tokenizer` of `mutirao-fuzz`. A panic that our own code contains is no finding, so the hook that
-//! would end the program at once is taken out; one that nobody contains still ends it.
+//! `tokenizer` of `mutirao-fuzz`. A panic that our own code contains is no finding, so the
+//! hook that would end the program at once is taken out; one that nobody contains still ends it.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(

@@ -134,7 +134,7 @@ impl Errand {
             };
             let unfit = route.unfit.iter().map(unfit);
             let reasons: Vec<String> = meeting.silent.iter().cloned().chain(unfit).collect();
-            meeting.net.close().await;
+            meeting.end().await;
             return Err(AskError::NobodyFits { reasons: reasons.join("; ") });
         }
         Ok(Self { meeting, offers: route.offers, standing, clock })
@@ -147,7 +147,7 @@ impl Errand {
     }
 
     pub(super) async fn close(&self) {
-        self.meeting.net.close().await;
+        self.meeting.end().await;
     }
 }
 

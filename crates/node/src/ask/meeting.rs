@@ -18,6 +18,9 @@ use tokio::task::JoinSet;
 
 /// How long the next offer may take once there is one.
 const LATE_OFFERS: Duration = Duration::from_millis(250);
+/// Longest wait for a farewell to be heard: a peer that is gone does not hear it, and nobody who
+/// asked should wait for that. The socket is given back behind it.
+const FAREWELL: Duration = Duration::from_millis(250);
 /// How long a meeting that was held ahead is used.
 const FRESH: Duration = Duration::from_secs(60);
 
@@ -51,6 +54,11 @@ impl Meeting {
             Some(meeting) => Ok(meeting),
             None => Self::of_circle(node).await,
         }
+    }
+
+    /// Says goodbye.
+    pub(super) async fn end(&self) {
+        let _ = tokio::time::timeout(FAREWELL, self.net.close()).await;
     }
 
     fn is_fresh(&self) -> bool {
@@ -111,7 +119,7 @@ impl Node {
     /// Says goodbye to the circle, if a meeting waits or is being held.
     pub async fn part(&self) {
         if let Some(meeting) = self.waiting.lock().await.take() {
-            meeting.net.close().await;
+            meeting.end().await;
         }
     }
 

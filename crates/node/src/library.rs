@@ -91,6 +91,18 @@ pub enum LibraryError {
     File(#[from] FileError),
 }
 
+impl LibraryError {
+    /// What came is not the model, so nothing of it is worth keeping.
+    const fn is_false(&self) -> bool {
+        matches!(self, Self::Impostor { .. } | Self::Model(_))
+    }
+
+    /// Those who were asked are to blame; others may do better.
+    const fn is_of_its_senders(&self) -> bool {
+        self.is_false() || matches!(self, Self::NoRoom { .. } | Self::Pull(_))
+    }
+}
+
 /// A model that is here now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrived {
@@ -170,27 +182,51 @@ impl Node {
         files::make_dir(&place)?;
         let shelf = Shelf::open(&place).await?;
         let puller = Puller::new(shelf.clone()).await?;
-        let arrived = self.fetch(&wanted, &peers, &shelf, &puller, progress).await;
+        let arrived = self.fetch(&wanted, peers, &shelf, &puller, Arc::new(progress)).await;
         puller.close().await;
         shelf.close().await;
-        if arrived.is_ok() {
+        if arrived.as_ref().map_or_else(LibraryError::is_false, |_| true) {
             let _ = std::fs::remove_dir_all(&place);
         }
         arrived
     }
 
+    /// Asks those who say the same, the most first. Whose files are not the model, do not fit or
+    /// do not come is left out, and the others are asked: no majority of liars keeps a model from
+    /// who wants it.
     async fn fetch(
         &self,
         wanted: &Wanted,
-        peers: &[Ticket],
+        mut peers: Vec<Ticket>,
         shelf: &Shelf,
         puller: &Puller,
-        progress: impl Fn(u64, u64) + Send + Sync + 'static,
+        progress: Arc<dyn Fn(u64, u64) + Send + Sync>,
     ) -> Result<Arrived, LibraryError> {
-        let (manifest, who) = puller.find(wanted.model, peers).await?;
-        let bytes = manifest.bytes();
+        loop {
+            let (manifest, who) = puller.find(wanted.model, &peers).await?;
+            let taken = self.take(wanted, manifest, &who, shelf, puller, &progress).await;
+            peers.retain(|peer| !who.contains(peer));
+            match taken {
+                Err(error) if error.is_of_its_senders() && !peers.is_empty() => {
+                    tracing::warn!(%error, "asking the others");
+                }
+                taken => return taken,
+            }
+        }
+    }
+
+    async fn take(
+        &self,
+        wanted: &Wanted,
+        manifest: Manifest,
+        who: &[Ticket],
+        shelf: &Shelf,
+        puller: &Puller,
+        progress: &Arc<dyn Fn(u64, u64) + Send + Sync>,
+    ) -> Result<Arrived, LibraryError> {
+        let (bytes, progress) = (manifest.bytes(), progress.clone());
         self.has_room(bytes)?;
-        let pulled = puller.fetch(manifest, &who, move |have| progress(have, bytes)).await?;
+        let pulled = puller.fetch(manifest, who, move |have| progress(have, bytes)).await?;
         let part = self.clearing(&wanted.model.short())?;
         for file in &pulled.manifest.files {
             shelf.copy_to(file.hash, &part.join(file.name.as_str())).await?;

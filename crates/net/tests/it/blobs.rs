@@ -2,7 +2,9 @@
 //! nothing, and across an end of the puller.
 
 use crate::world::{key, loopback, nobody, soon, within};
-use mutirao_net::blobs::{Library, PullError, Puller, Shelf};
+use iroh::endpoint::{Connection, presets};
+use iroh::{Endpoint, EndpointAddr, PublicKey, RelayMode, TransportAddr};
+use mutirao_net::blobs::{Library, MODELS_ALPN, PullError, Puller, Shelf};
 use mutirao_net::iroh::{Config, bind};
 use mutirao_net::{Net, Ticket};
 use mutirao_wire::{Digest, FileEntry, FileName, Manifest, ModelId};
@@ -67,6 +69,71 @@ impl Holder {
     }
 }
 
+/// A peer that has nothing of its own: it fetches from a holder and passes on, with one byte of
+/// some answers changed. What a provider reads from a spoiled disk it does not send, so a false
+/// byte on the wire needs a peer that means it.
+struct Liar {
+    endpoint: Endpoint,
+    lies: Arc<AtomicU64>,
+}
+
+impl Liar {
+    /// Spoils every answer of more than a megabyte, up to `lies_max` of them.
+    async fn start(holder: &Holder, lies_max: u64) -> Self {
+        let endpoint = Endpoint::builder(presets::Minimal)
+            .alpns(vec![MODELS_ALPN.to_vec(), iroh_blobs::ALPN.to_vec()])
+            .relay_mode(RelayMode::Disabled)
+            .clear_address_lookup()
+            .clear_ip_transports()
+            .bind_addr(loopback(0))
+            .expect("an address")
+            .bind()
+            .await
+            .expect("a socket");
+        let lies = Arc::new(AtomicU64::new(0));
+        let key = PublicKey::from_bytes(&holder.ticket().key().0).expect("a key");
+        let addresses = holder.ticket().addresses().to_vec();
+        let target = EndpointAddr::from_parts(key, addresses.into_iter().map(TransportAddr::Ip));
+        let (accepting, counted) = (endpoint.clone(), lies.clone());
+        tokio::spawn(async move {
+            while let Some(incoming) = accepting.accept().await {
+                let Ok(near) = incoming.await else { continue };
+                let far = accepting.connect(target.clone(), near.alpn()).await.expect("a holder");
+                tokio::spawn(pass_on(near, far, counted.clone(), lies_max));
+            }
+        });
+        Self { endpoint, lies }
+    }
+
+    fn ticket(&self) -> Ticket {
+        let key = mutirao_wire::PeerKey(*self.endpoint.id().as_bytes());
+        Ticket::new(key, self.endpoint.bound_sockets())
+    }
+
+    /// How many false bytes it sent.
+    fn lies(&self) -> u64 {
+        self.lies.load(Ordering::SeqCst)
+    }
+}
+
+/// Questions there, answers back, some of them with a changed byte.
+async fn pass_on(near: Connection, far: Connection, lies: Arc<AtomicU64>, lies_max: u64) {
+    while let Ok((mut answer, mut question)) = near.accept_bi().await {
+        let asked = question.read_to_end(1 << 20).await.expect("a question");
+        let (mut sender, mut receiver) = far.open_bi().await.expect("a stream");
+        sender.write_all(&asked).await.expect("asked");
+        sender.finish().expect("asked");
+        let Ok(mut said) = receiver.read_to_end(64 << 20).await else { continue };
+        let middle = said.len() / 2;
+        if said.len() as u64 > MIB && lies.load(Ordering::SeqCst) < lies_max {
+            lies.fetch_add(1, Ordering::SeqCst);
+            said[middle] ^= 1;
+        }
+        let _ = answer.write_all(&said).await;
+        let _ = answer.finish();
+    }
+}
+
 /// A node that wants it.
 struct Wanting {
     puller: Puller,
@@ -101,13 +168,13 @@ impl Wanting {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_megabytes_come_whole_though_one_peer_dies_and_one_spoils_a_range() {
+async fn a_hundred_megabytes_come_whole_though_one_peer_dies_and_one_sends_false_bytes() {
     let bytes = 100 * MIB;
-    let (dies, spoils) = (Holder::start(1, bytes).await, Holder::start(2, bytes).await);
-    let original = std::fs::read(&spoils.weights).expect("read");
-    spoils.spoil(5 * MIB, 40_000);
+    let (dies, source) = (Holder::start(1, bytes).await, Holder::start(2, bytes).await);
+    let original = std::fs::read(&source.weights).expect("read");
+    let liar = Liar::start(&source, 2).await;
     let wanting = Wanting::start().await;
-    let peers = [dies.ticket(), spoils.ticket()];
+    let peers = [dies.ticket(), liar.ticket()];
     let (manifest, who) = soon(wanting.puller.find(model(), &peers)).await.expect("found");
     assert_eq!((&manifest, who.len()), (&dies.manifest, 2));
     let dying = dies.net.clone();
@@ -122,8 +189,22 @@ async fn a_hundred_megabytes_come_whole_though_one_peer_dies_and_one_spoils_a_ra
     let pulled = within(120, wanting.puller.fetch(manifest, &who, progress)).await;
     let pulled = pulled.expect("the other one had the rest");
     assert_eq!(killed.load(Ordering::SeqCst), 1);
+    assert_eq!(liar.lies(), 2, "it was asked, and sent false bytes");
     assert_eq!(pulled.from.len(), 2, "both gave something: {:?}", pulled.from);
     assert!(wanting.has(&dies, &original).await, "byte for byte");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_only_lies_gives_nothing_and_is_named() {
+    let source = Holder::start(6, 12 * MIB).await;
+    let liar = Liar::start(&source, u64::MAX).await;
+    let wanting = Wanting::start().await;
+    let peers = [liar.ticket()];
+    let (manifest, who) = soon(wanting.puller.find(model(), &peers)).await.expect("found");
+    let failed = within(60, wanting.puller.fetch(manifest, &who, |_| {})).await;
+    let Err(PullError::NobodyLeft { left, reasons }) = failed else { panic!("{failed:?}") };
+    assert!(liar.lies() >= 3 && left >= 11 * MIB, "{left} {reasons}");
+    assert!(reasons.contains(&liar.ticket().key().short()), "{reasons}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

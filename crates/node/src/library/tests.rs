@@ -8,10 +8,18 @@ use mutirao_wire::Digest;
 
 /// A peer that hands out the village's files as another model.
 async fn impostor(folder: &Path, model: ModelId) -> Arc<dyn mutirao_net::Net> {
+    holder(folder, model, crate::models::Models::new(folder).embedded().to_vec()).await
+}
+
+/// A peer that hands out these files as that model.
+async fn holder(
+    folder: &Path,
+    model: ModelId,
+    files: Vec<(FileName, Vec<u8>)>,
+) -> Arc<dyn mutirao_net::Net> {
     let shelf = Shelf::open(folder).await.expect("a shelf");
-    let models = crate::models::Models::new(folder);
     let mut list = Vec::new();
-    for (name, content) in models.embedded() {
+    for (name, content) in files {
         let bytes = content.len() as u64;
         let hash = shelf.put_bytes(content).await.expect("put");
         list.push(FileEntry { name, bytes, hash });
@@ -37,6 +45,49 @@ fn files_that_are_another_model_are_thrown_away_and_their_senders_named() {
         assert_eq!(listed.len(), 1, "only the embedded one: {listed:?}");
         let left = std::fs::read_dir(node.config().data_dir.join("models")).expect("listed");
         assert_eq!(left.count(), 0, "nothing is left of it");
+        let pieces = std::fs::read_dir(node.config().data_dir.join("pulling")).expect("listed");
+        assert_eq!(pieces.count(), 0, "nor of its pieces");
+    });
+}
+
+/// The village with another setting, which makes it another model.
+fn another_model(folder: &Path) -> (ModelId, Vec<(FileName, Vec<u8>)>) {
+    let change = |(name, content): (FileName, Vec<u8>)| match name {
+        FileName::Config => {
+            let text = String::from_utf8(content).expect("text");
+            let changed = text.replace("\"rope_theta\": 10000", "\"rope_theta\": 20000");
+            assert_ne!(changed, text, "the setting is there");
+            (name, changed.into_bytes())
+        }
+        _ => (name, content),
+    };
+    let models = crate::models::Models::new(folder);
+    let files: Vec<_> = models.embedded().into_iter().map(change).collect();
+    let place = folder.join("another");
+    files::make_dir(&place).expect("made");
+    for (name, content) in &files {
+        std::fs::write(place.join(name.as_str()), content).expect("written");
+    }
+    let opened = models.open(&place.to_string_lossy()).expect("it is a model");
+    (opened.model.id(), files)
+}
+
+#[test]
+fn a_majority_of_liars_does_not_keep_a_model_from_who_wants_it() {
+    runtime().block_on(async {
+        let (place, folder) = (Place::new(), tempfile::tempdir().expect("a folder"));
+        let (wanted, files) = another_model(folder.path());
+        let honest = holder(&folder.path().join("honest"), wanted, files).await;
+        let liars = [
+            impostor(&folder.path().join("one"), wanted).await,
+            impostor(&folder.path().join("two"), wanted).await,
+        ];
+        let peers = [liars[0].ticket(), honest.ticket(), liars[1].ticket()];
+        let node = place.node("wanting", |_| {});
+        let arrived = node.pull(&wanted.to_string(), &peers, |_, _| {}).await.expect("the model");
+        assert_eq!(arrived.model, wanted);
+        let from: Vec<_> = arrived.from.iter().map(|(key, _)| *key).collect();
+        assert_eq!(from, [honest.key()], "the files of the liars were thrown away");
     });
 }
 

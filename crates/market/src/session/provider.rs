@@ -139,6 +139,9 @@ impl Provider {
         if self.whole {
             return self.farewell(now, &event);
         }
+        if self.is_late(now) && matches!(event, Event::Reading { .. } | Event::Token(_)) {
+            return self.refuse(Refusal::BadOrder, "its deadline has passed".into());
+        }
         match event {
             Event::Frame { frame, free } => self.frame(now, frame, free),
             Event::BadFrame(why) => self.refuse(Refusal::Protocol, why),
@@ -157,6 +160,12 @@ impl Provider {
             Event::Broken(why) => self.refuse(Refusal::Internal, why),
             Event::Gone => self.last(Vec::new()),
         }
+    }
+
+    /// Whether the job in hand should have been finished by now.
+    // spec: SESSION-3.9
+    fn is_late(&self, now: Millis) -> bool {
+        self.work.as_ref().is_some_and(|work| work.order.deadline_ms <= now)
     }
 
     /// Whether the whole answer is signed and only the client's farewell is awaited. Machines bound

@@ -277,6 +277,22 @@ fn a_machine_that_its_owner_needs_leaves_as_if_it_were_full() {
     assert!(table.ended());
 }
 
+// spec: SESSION-3.9
+#[test]
+fn a_job_whose_deadline_passes_is_left_while_it_is_read_and_while_it_is_written() {
+    let events = [Event::Reading { done: 1, total: 2 }, Event::Token(Token(5))];
+    for event in events {
+        let mut table = Table::reading(&job(40), &[]);
+        let in_time = table.tell(event.clone());
+        assert!(!matches!(in_time[0], ProviderFrame::Refused { .. }), "{in_time:?}");
+        table.now = DAWN + 59_998;
+        assert!(!table.tell(event.clone()).is_empty() && !table.closed, "one millisecond is left");
+        let said = table.tell(event);
+        assert_eq!(refusal(&said), (Refusal::BadOrder, "its deadline has passed"));
+        assert!(table.disengaged && table.closed);
+    }
+}
+
 // spec: SESSION-3.7
 #[test]
 fn nothing_is_said_or_signed_after_the_last_frame() {

@@ -19,7 +19,7 @@ use std::path::Path;
 
 const TOKENIZER: &[u8] = include_bytes!("../../models/village/tokenizer.json");
 const SHAPE: Shape = Shape {
-    vocabulary: 1024,
+    vocabulary: 2048,
     hidden: 32,
     layers: 1,
     feed_forward: 32,

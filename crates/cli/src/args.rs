@@ -218,7 +218,7 @@ pub enum LearnCommand {
 }
 
 /// Steps of the shipped model's run.
-const VILLAGE_STEPS: u64 = 10_000;
+const VILLAGE_STEPS: u64 = 12_000;
 
 /// A training run.
 #[derive(Debug, Args)]

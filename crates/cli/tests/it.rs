@@ -133,9 +133,10 @@ fn a_seeded_sample_is_repeated_by_its_seed() {
         let words = [
             "run",
             "village",
-            "Tell me a story about a hen.",
+            // Of what it was taught the model is too sure to say anything else.
+            "Tell me a long tale of hens and 7 kings",
             "--temperature",
-            "1.5",
+            "2",
             "--seed",
             seed,
         ];

@@ -4,11 +4,13 @@
 //! Items are held out by the hash of their *content* (operands, names, the fields of an order),
 //! never of their wording, so a test item was not seen in training in any phrasing. Facts to be
 //! known by heart are the exception: there is no second village to ask about, so they are in both
-//! splits.
+//! splits. And what the rest is made of (tables, small differences, number words that no rule
+//! gives) is always taught and never asked in a test: nobody can work out "eleven".
 //!
-//! Weights and difficulties were chosen from measurements: short worked steps help (tables, days),
-//! long ones hurt; who-is-where and reversing need more weight, few people and words that are one
-//! token in the question and in the answer.
+//! Weights and difficulties were chosen from measurements: short worked steps help (products,
+//! days), long ones hurt, and a sum that is not written out is not done. Words to be copied are one
+//! token wherever they stand. Answers follow from questions, stories too: what cannot be predicted
+//! teaches nothing and disturbs the rest.
 
 mod calendar;
 pub mod chat;
@@ -17,6 +19,7 @@ mod people;
 mod story;
 mod texts;
 pub mod tokens;
+mod unknown;
 pub mod vocabulary;
 
 #[cfg(test)]
@@ -106,16 +109,15 @@ impl Task {
     /// How often the task comes up in training, relative to the others.
     const fn weight(self) -> u32 {
         match self {
-            Self::Where => 40,
-            Self::Add | Self::Subtract => 26,
-            Self::List | Self::Spell => 22,
-            Self::Compare | Self::WordProblem => 16,
-            Self::Multiply | Self::Unit | Self::Day | Self::Words => 14,
-            Self::Extract | Self::Tool => 13,
-            Self::Village => 10,
-            Self::Questions => 8,
-            Self::Story | Self::Unknown => 7,
-            Self::Portuguese => 6,
+            Self::Unknown => 34,
+            Self::Add | Self::Subtract | Self::Multiply => 28,
+            Self::Compare | Self::List => 26,
+            Self::Unit | Self::Extract => 22,
+            Self::Tool | Self::WordProblem | Self::Spell => 18,
+            Self::Words => 14,
+            Self::Where | Self::Day => 12,
+            Self::Village | Self::Questions => 10,
+            Self::Portuguese | Self::Story => 8,
         }
     }
 
@@ -138,7 +140,7 @@ impl Task {
             Self::Village => people::village(dice),
             Self::Story => story::story(dice),
             Self::Questions => people::questions(dice),
-            Self::Unknown => people::unknown(dice),
+            Self::Unknown => unknown::unknown(dice),
         }
     }
 }
@@ -164,14 +166,10 @@ pub struct Example {
 }
 
 impl Example {
-    /// True if `answer` is right: equal to the expected one, or for a story, a whole and consistent
-    /// story about what was asked for.
+    /// True if `answer` is right: every answer follows from its question.
     #[must_use]
     pub fn accepts(&self, answer: &str) -> bool {
-        match self.task {
-            Task::Story => story::is_story(&self.user, answer),
-            _ => answer == self.assistant,
-        }
+        answer == self.assistant
     }
 }
 
@@ -180,21 +178,41 @@ struct Item {
     key: String,
     user: String,
     assistant: String,
-    by_heart: bool,
+    standing: Standing,
+}
+
+/// Which side of the split an item is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// The hash of its content decides.
+    ByContent,
+    /// It can only be memorised, so it is on both sides.
+    ByHeart,
+    /// Others are made of it, so it is always taught and never asked.
+    Taught,
 }
 
 impl Item {
     fn new(key: String, user: String, assistant: String) -> Self {
-        Self { key, user, assistant, by_heart: false }
+        Self { key, user, assistant, standing: Standing::ByContent }
     }
 
-    /// Marks a fact that can only be memorised, so that it belongs to both splits.
+    /// Marks a fact that can only be memorised.
     fn memorised(self) -> Self {
-        Self { by_heart: true, ..self }
+        Self { standing: Standing::ByHeart, ..self }
+    }
+
+    /// Marks what others are made of.
+    fn taught_if(self, basic: bool) -> Self {
+        if basic { Self { standing: Standing::Taught, ..self } } else { self }
     }
 
     fn belongs_to(&self, split: Split) -> bool {
-        self.by_heart || is_held_out(&self.key) == (split == Split::Test)
+        match self.standing {
+            Standing::ByContent => is_held_out(&self.key) == (split == Split::Test),
+            Standing::ByHeart => true,
+            Standing::Taught => split == Split::Train,
+        }
     }
 }
 

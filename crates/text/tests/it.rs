@@ -17,7 +17,7 @@ const TOKENIZER: &[u8] = include_bytes!("../../../models/village/tokenizer.json"
 /// The shipped template.
 const TEMPLATE: &[u8] = include_bytes!("../../../models/village/chat_template.jinja");
 /// Tokens of the shipped model.
-const VOCABULARY: u32 = 1024;
+const VOCABULARY: u32 = 2048;
 
 /// The shipped text layer.
 fn village() -> TextStack {

@@ -2,7 +2,7 @@
 //!
 //! Examples are short (tens of tokens), so plain loops over vector-wide rows beat matrix products.
 
-use super::real::{Real, add_scaled, dot};
+use super::real::{Real, add_scaled, dot, sum};
 use super::shape::{HEAD_SIZE_MAX, Shape};
 
 /// Sizes and offsets in a row of queries, keys and values side by side.
@@ -66,12 +66,10 @@ pub fn attend<T: Real>(shape: &Shape, head: usize, rows: &[T], weights: &mut [T]
 /// Softmax in place.
 pub fn soften<T: Real>(weights: &mut [T]) {
     let top = weights.iter().copied().fold(weights[0], |a, b| if b > a { b } else { a });
-    let mut total = T::ZERO;
     for weight in weights.iter_mut() {
         *weight = (*weight - top).exp();
-        total += *weight;
     }
-    let scale = T::ONE / total;
+    let scale = T::ONE / sum(weights);
     for weight in weights {
         *weight = *weight * scale;
     }

@@ -2,7 +2,7 @@
 //!
 //! Notation: `d_x` is the derivative of the loss by `x`; rows are positions.
 
-use super::real::{Real, dot};
+use super::real::{Real, dot, sum};
 use super::shape::{NORM_EPSILON, ROPE_BASE, Shape};
 
 /// `out = x / rms(x) · gain` per row; keeps each row's reciprocal for the way back.
@@ -125,11 +125,10 @@ pub fn gate_back<T: Real>(both: &[T], inner: usize, sigmoids: &[T], d_out: &[T],
 pub fn cross_entropy<T: Real>(logits: &mut [T], target: usize) -> f64 {
     let wanted = logits[target];
     let top = logits.iter().copied().fold(logits[0], |a, b| if b > a { b } else { a });
-    let mut total = T::ZERO;
     for logit in logits.iter_mut() {
         *logit = (*logit - top).exp();
-        total += *logit;
     }
+    let total = sum(logits);
     let scale = T::ONE / total;
     for logit in logits.iter_mut() {
         *logit = *logit * scale;

@@ -35,7 +35,7 @@ pub struct Pass<T> {
     exit: Vec<T>,
     exit_reciprocal: Vec<T>,
     exit_normed: Vec<T>,
-    answering: Vec<T>,
+    wanted: Vec<usize>,
     logits: Vec<T>,
     d_stream: Vec<T>,
     d_wide: Vec<T>,
@@ -71,6 +71,30 @@ fn backward<T: Real>(
     T::multiply(d_out, Matrix::new(weight, outer, inner), T::ZERO, d_x);
 }
 
+/// The lines of `from` at `places`, `width` numbers each.
+fn gather<T: Real>(from: &[T], width: usize, places: &[usize], to: &mut Vec<T>) {
+    to.clear();
+    for place in places {
+        to.extend_from_slice(&from[place * width..(place + 1) * width]);
+    }
+}
+
+/// The way back through [`gather`]: the lines of `buffer` go to their places among `rows` lines.
+fn scatter<T: Real>(
+    buffer: &mut Vec<T>,
+    width: usize,
+    places: &[usize],
+    rows: usize,
+    scratch: &mut Vec<T>,
+) {
+    size(scratch, rows * width);
+    scratch.fill(T::ZERO);
+    for (line, place) in buffer.chunks_exact(width).zip(places) {
+        scratch[place * width..(place + 1) * width].copy_from_slice(line);
+    }
+    std::mem::swap(buffer, scratch);
+}
+
 impl<T: Real> Pass<T> {
     /// Buffers for rows of up to `positions` tokens.
     #[must_use]
@@ -85,7 +109,7 @@ impl<T: Real> Pass<T> {
             exit: Vec::new(),
             exit_reciprocal: Vec::new(),
             exit_normed: Vec::new(),
-            answering: Vec::new(),
+            wanted: Vec::new(),
             logits: Vec::new(),
             d_stream: Vec::new(),
             d_wide: Vec::new(),
@@ -98,9 +122,11 @@ impl<T: Real> Pass<T> {
     /// The loss of the row, each target weighted by `weight · scale`, and its gradient added to
     /// `gradient`.
     pub fn learn(&mut self, weights: &[T], row: &Row, scale: f64, gradient: &mut [T]) -> f64 {
-        if row.tokens.is_empty() {
+        if row.targets.is_empty() {
             return 0.0;
         }
+        self.wanted.clear();
+        self.wanted.extend(row.targets.iter().map(|target| target.position));
         self.run(weights, row);
         let loss = self.head(weights, row, scale, gradient);
         self.norm_exit_back(weights, gradient);
@@ -118,8 +144,10 @@ impl<T: Real> Pass<T> {
 
     /// The logits after every token of the row.
     pub fn logits(&mut self, weights: &[T], row: &Row) -> &[T] {
-        self.run(weights, row);
         let rows = row.tokens.len();
+        self.wanted.clear();
+        self.wanted.extend(0..rows);
+        self.run(weights, row);
         let (vocabulary, hidden) = (self.shape.vocabulary, self.shape.hidden);
         size(&mut self.logits, rows * vocabulary);
         forward(
@@ -132,7 +160,8 @@ impl<T: Real> Pass<T> {
         &self.logits
     }
 
-    /// Forwards to the last norm.
+    /// Forwards to the last norm. Past the last layer's attention only the wanted positions are
+    /// followed: nobody looks at the others.
     fn run(&mut self, weights: &[T], row: &Row) {
         let (rows, hidden) = (row.tokens.len(), self.shape.hidden);
         size(&mut self.exit, rows * hidden);
@@ -144,8 +173,8 @@ impl<T: Real> Pass<T> {
             self.attention(layer, row, weights);
             self.feed(layer, weights);
         }
-        size(&mut self.exit_normed, rows * hidden);
-        size(&mut self.exit_reciprocal, rows);
+        size(&mut self.exit_normed, self.exit.len());
+        size(&mut self.exit_reciprocal, self.wanted.len());
         let gain = &weights[self.last_norm.clone()];
         norm(&self.exit, gain, &mut self.exit_normed, &mut self.exit_reciprocal);
     }
@@ -180,9 +209,15 @@ impl<T: Real> Pass<T> {
                 used += square;
             }
         }
-        kept.middle.clone_from(&kept.entry);
-        let matrix = &weights[places.attention_out.clone()];
-        forward(&kept.attended, matrix, rows, T::ONE, &mut kept.middle);
+        if layer + 1 == shape.layers {
+            gather(&kept.entry, shape.hidden, &self.wanted, &mut kept.middle);
+            gather(&kept.attended, shape.query_width(), &self.wanted, &mut self.scratch);
+            std::mem::swap(&mut kept.attended, &mut self.scratch);
+        } else {
+            kept.middle.clone_from(&kept.entry);
+        }
+        let (matrix, rows) = (&weights[places.attention_out.clone()], kept.middle.len());
+        forward(&kept.attended, matrix, rows / shape.hidden, T::ONE, &mut kept.middle);
     }
 
     /// Takes the stream from `middle`, leaves it in `exit`.
@@ -204,23 +239,13 @@ impl<T: Real> Pass<T> {
         forward(&kept.gated, matrix, rows, T::ONE, &mut self.exit);
     }
 
-    /// Logits and loss of the positions that have a target only; leaves the derivative of the
-    /// normed stream in `d_normed`.
+    /// Logits and loss of the wanted positions; leaves the derivative of the normed stream in
+    /// `d_normed`.
     fn head(&mut self, weights: &[T], row: &Row, scale: f64, gradient: &mut [T]) -> f64 {
         let (hidden, vocabulary) = (self.shape.hidden, self.shape.vocabulary);
         let (targets, table) = (row.targets.len(), vocabulary * hidden);
-        self.answering.clear();
-        for target in &row.targets {
-            let at = target.position * hidden;
-            self.answering.extend_from_slice(&self.exit_normed[at..at + hidden]);
-        }
-        size(&mut self.d_normed, self.exit_normed.len());
-        self.d_normed.fill(T::ZERO);
-        if targets == 0 {
-            return 0.0;
-        }
         size(&mut self.logits, targets * vocabulary);
-        forward(&self.answering, &weights[..table], targets, T::ZERO, &mut self.logits);
+        forward(&self.exit_normed, &weights[..table], targets, T::ZERO, &mut self.logits);
         let mut loss = 0.0;
         for (target, logits) in row.targets.iter().zip(self.logits.chunks_exact_mut(vocabulary)) {
             let weight = f64::from(target.weight) * scale;
@@ -231,13 +256,9 @@ impl<T: Real> Pass<T> {
                 *logit = *logit * weight;
             }
         }
-        size(&mut self.scratch, targets * hidden);
-        let (d_table, d_out) = (&mut gradient[..table], &mut self.scratch);
-        backward(&self.answering, &weights[..table], targets, &self.logits, d_table, d_out);
-        for (target, d_row) in row.targets.iter().zip(self.scratch.chunks_exact(hidden)) {
-            let at = target.position * hidden;
-            self.d_normed[at..at + hidden].copy_from_slice(d_row);
-        }
+        size(&mut self.d_normed, targets * hidden);
+        let (d_table, d_x) = (&mut gradient[..table], &mut self.d_normed);
+        backward(&self.exit_normed, &weights[..table], targets, &self.logits, d_table, d_x);
         loss
     }
 
@@ -265,6 +286,7 @@ impl<T: Real> Pass<T> {
         backward(&kept.gated, &weights[at], rows, &self.d_stream, d_weight, &mut self.d_inner);
         gate_back(&kept.both, inner, &kept.sigmoids, &self.d_inner, &mut self.d_wide);
         let at = places.feed_in.clone();
+        size(&mut self.d_normed, rows * self.shape.hidden);
         let (d_weight, d_x) = (&mut gradient[at.clone()], &mut self.d_normed);
         backward(&kept.middle_normed, &weights[at], rows, &self.d_wide, d_weight, d_x);
         let at = places.norm_feed.clone();
@@ -280,12 +302,17 @@ impl<T: Real> Pass<T> {
 
     fn attention_back(&mut self, layer: usize, row: &Row, weights: &[T], gradient: &mut [T]) {
         let (kept, places, shape) = (&self.layers[layer], &self.places[layer], &self.shape);
-        let rows = row.tokens.len();
+        let (rows, hidden) = (row.tokens.len(), shape.hidden);
         let (width, queries) = (shape.attention_width(), shape.query_width());
-        size(&mut self.d_inner, rows * queries);
+        let outs = self.d_stream.len() / hidden;
+        size(&mut self.d_inner, outs * queries);
         let at = places.attention_out.clone();
         let d_weight = &mut gradient[at.clone()];
-        backward(&kept.attended, &weights[at], rows, &self.d_stream, d_weight, &mut self.d_inner);
+        backward(&kept.attended, &weights[at], outs, &self.d_stream, d_weight, &mut self.d_inner);
+        if layer + 1 == shape.layers {
+            scatter(&mut self.d_inner, queries, &self.wanted, rows, &mut self.scratch);
+            scatter(&mut self.d_stream, hidden, &self.wanted, rows, &mut self.scratch);
+        }
         size(&mut self.d_wide, rows * width);
         self.d_wide.fill(T::ZERO);
         let turned = queries + shape.key_width();
@@ -306,6 +333,7 @@ impl<T: Real> Pass<T> {
             }
         }
         let at = places.attention_in.clone();
+        size(&mut self.d_normed, rows * hidden);
         let (d_weight, d_x) = (&mut gradient[at.clone()], &mut self.d_normed);
         backward(&kept.entry_normed, &weights[at], rows, &self.d_wide, d_weight, d_x);
         let at = places.norm_attention.clone();

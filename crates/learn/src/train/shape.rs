@@ -85,9 +85,9 @@ pub struct LayerPlaces {
 }
 
 impl Shape {
-    /// The shipped model: 1.1 million parameters, powers of two throughout.
+    /// The shipped model: 1.2 million parameters, powers of two throughout.
     pub const SMALL: Self = Self {
-        vocabulary: 1024,
+        vocabulary: 2048,
         hidden: 128,
         layers: 4,
         feed_forward: 512,

@@ -41,7 +41,7 @@ impl Recipe {
     /// The shipped model's run.
     #[must_use]
     pub const fn village(steps: u64) -> Self {
-        Self { shape: Shape::SMALL, steps, seed: VILLAGE_SEED, rows: 12, row_tokens: 256 }
+        Self { shape: Shape::SMALL, steps, seed: VILLAGE_SEED, rows: 6, row_tokens: 512 }
     }
 
     /// The part of the full rate that step `step` takes: up over the first 60, flat to 35 % of the

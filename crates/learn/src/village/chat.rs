@@ -105,13 +105,14 @@ fn system_message(dice: &mut Dice) -> String {
 /// may come first, without the capital.
 fn casual(dice: &mut Dice, example: &Example) -> String {
     let mut user = example.user.clone();
+    if example.task == Task::Questions && dice.chance(15) {
+        user = user.to_lowercase();
+    }
     if dice.chance(8) && user.ends_with(['?', '.']) {
         user.pop();
     }
-    let named = matches!(
-        example.task,
-        Task::Where | Task::Extract | Task::Tool | Task::WordProblem | Task::Story
-    );
+    let named =
+        matches!(example.task, Task::Extract | Task::Tool | Task::WordProblem | Task::Story);
     if !named && dice.chance(8) {
         let mut letters = user.chars();
         let first = letters.next().map(|first| first.to_lowercase().to_string());

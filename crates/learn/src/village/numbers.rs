@@ -19,9 +19,14 @@ pub(super) fn add(dice: &mut Dice) -> Item {
             format!("Add {a} and {b}."),
             format!("How much is {a} plus {b}?"),
             format!("{a}+{b}=?"),
+            format!("{a} plus {b}"),
+            format!("Calculate {a} + {b}."),
+            format!("Quanto é {a} + {b}?"),
         ],
     );
-    Item::new(format!("add {} {}", a.min(b), a.max(b)), user, format!("{a} + {b} = {}", a + b))
+    let item =
+        Item::new(format!("add {} {}", a.min(b), a.max(b)), user, format!("{a} + {b} = {}", a + b));
+    item.taught_if(a < 10 && b < 10)
 }
 
 pub(super) fn subtract(dice: &mut Dice) -> Item {
@@ -35,28 +40,43 @@ pub(super) fn subtract(dice: &mut Dice) -> Item {
             format!("Take {b} from {a}."),
             format!("How much is {a} minus {b}?"),
             format!("{a}-{b}=?"),
+            format!("{a} minus {b}"),
+            format!("Calculate {a} - {b}."),
+            format!("Quanto é {a} - {b}?"),
         ],
     );
-    Item::new(format!("sub {a} {b}"), user, format!("{a} - {b} = {}", a - b))
+    Item::new(format!("sub {a} {b}"), user, format!("{a} - {b} = {}", a - b)).taught_if(a < 10)
 }
 
-/// The product with one short step shown: tables above twenty by two halves, teens by ten and rest.
+/// The product by tens and ones, the way it is done on paper; the tables up to ten are known by
+/// heart. Every sum is written out: what a small model does not write, it does not do.
 fn worked_product(a: u32, b: u32) -> String {
-    let product = a * b;
-    if b > 10 && a > 1 {
-        let (tens, rest) = (a * 10, a * (b - 10));
-        return format!("{a} x 10 = {tens}, {a} x {} = {rest}. {a} x {b} = {product}", b - 10);
+    let (large, small) = (a.max(b), a.min(b));
+    let (tens, ones) = (large / 10 * 10, large % 10);
+    if large <= 10 || ones == 0 {
+        return format!("{a} x {b} = {}", a * b);
     }
-    if a <= 2 || b <= 1 || a == 10 || b == 10 || product < 20 {
-        return format!("{a} x {b} = {product}");
-    }
-    let (half, other) = (a / 2, a - a / 2);
-    format!("{half} x {b} = {}, {other} x {b} = {}. {a} x {b} = {product}", half * b, other * b)
+    let (first, rest) = (tens * small, ones * small);
+    format!(
+        "{tens} x {small} = {first}, {ones} x {small} = {rest}, {first} + {rest} = {}. \
+         {a} x {b} = {}",
+        first + rest,
+        a * b,
+    )
+}
+
+/// True for a product that all others are made of: the tables, and round tens.
+const fn is_table(a: u32, b: u32) -> bool {
+    (a <= 10 && b <= 10) || a.is_multiple_of(10) || b.is_multiple_of(10)
 }
 
 pub(super) fn multiply(dice: &mut Dice) -> Item {
-    let a = dice.between(0, 12);
-    let b = if dice.chance(65) { dice.between(0, 12) } else { dice.between(10, 20) };
+    let (a, b) = match dice.below(10) {
+        0..=2 => (dice.between(0, 10), dice.between(0, 10)),
+        3 | 4 => (dice.between(11, 19), dice.between(11, 19)),
+        5..=7 => (dice.between(11, 99), dice.between(2, 10)),
+        _ => (dice.between(2, 10), dice.between(11, 99)),
+    };
     let user = ask(
         dice,
         &[
@@ -64,15 +84,21 @@ pub(super) fn multiply(dice: &mut Dice) -> Item {
             format!("{a} * {b}"),
             format!("Multiply {a} by {b}."),
             format!("How much is {a} times {b}?"),
+            format!("{a} times {b}"),
+            format!("{a}x{b}"),
+            format!("Calculate {a} x {b}."),
+            format!("Quanto é {a} x {b}?"),
         ],
     );
-    Item::new(format!("mul {} {}", a.min(b), a.max(b)), user, worked_product(a, b))
+    let item = Item::new(format!("mul {} {}", a.min(b), a.max(b)), user, worked_product(a, b));
+    item.taught_if(is_table(a, b))
 }
 
+/// Two different numbers of equally many digits.
 pub(super) fn compare(dice: &mut Dice) -> Item {
-    let top = *dice.pick(&[99, 999, 999]);
-    let a = dice.between(0, top);
-    let b = (a + 1 + dice.below(top)) % (top + 1);
+    let (low, high) = *dice.pick(&[(10, 99), (10, 99), (100, 999)]);
+    let a = dice.between(low, high);
+    let b = low + (a - low + 1 + dice.below(high - low)) % (high - low + 1);
     let larger = dice.chance(50);
     let winner = if larger { a.max(b) } else { a.min(b) };
     let (word, other) = if larger { ("larger", "bigger") } else { ("smaller", "less") };
@@ -123,39 +149,50 @@ pub(super) fn in_words(number: u32) -> String {
     }
 }
 
+/// True for numbers whose words no rule gives: they are taught, never asked.
+const fn is_number_word(n: u32) -> bool {
+    n <= 20 || (n < 100 && n.is_multiple_of(10)) || n.is_multiple_of(100)
+}
+
 pub(super) fn words(dice: &mut Dice) -> Item {
-    let n = if dice.chance(50) { dice.between(0, 99) } else { dice.between(100, 999) };
+    let n = match dice.below(10) {
+        0 | 1 => dice.between(0, 20),
+        2..=4 => dice.between(20, 99),
+        _ => dice.between(100, 999),
+    };
     let (key, spelled) = (format!("words {n}"), in_words(n));
     if dice.chance(50) {
         let user =
             ask(dice, &[format!("Write {n} in words."), format!("How do you say {n} in words?")]);
-        return Item::new(key, user, format!("{spelled}."));
+        return Item::new(key, user, format!("{spelled}.")).taught_if(is_number_word(n));
     }
     let user =
         ask(dice, &[format!("Write {spelled} as a number."), format!("What number is {spelled}?")]);
-    Item::new(key, user, n.to_string())
+    Item::new(key, user, n.to_string()).taught_if(is_number_word(n))
 }
 
 /// Larger unit, smaller unit, how many of these make one of those, and how many to ask about.
 const CONVERSIONS: [(&str, &str, u32, u32); 11] = [
-    ("kilometres", "metres", 1000, 30),
-    ("kilograms", "grams", 1000, 30),
+    ("kilometres", "metres", 1000, 40),
+    ("kilograms", "grams", 1000, 40),
     ("metres", "centimetres", 100, 60),
+    ("litres", "millilitres", 1000, 40),
+    ("tijolos", "base units", 1_000_000, 40),
     ("hours", "minutes", 60, 12),
     ("minutes", "seconds", 60, 12),
     ("weeks", "days", 7, 20),
-    ("days", "hours", 24, 10),
-    ("dozens", "units", 12, 12),
-    ("litres", "millilitres", 1000, 30),
-    ("years", "months", 12, 12),
-    ("tijolos", "base units", 1_000_000, 30),
+    ("days", "hours", 24, 9),
+    ("dozens", "units", 12, 9),
+    ("years", "months", 12, 9),
 ];
 
+/// Units, with the product worked out where it is not a matter of zeros. The way back is only
+/// asked where it is.
 pub(super) fn unit(dice: &mut Dice) -> Item {
     let &(large, small, factor, most) = dice.pick(&CONVERSIONS);
     let n = dice.between(2, most);
-    let (key, total) = (format!("unit {large} {n}"), n * factor);
-    if dice.chance(70) {
+    let (key, total, round) = (format!("unit {large} {n}"), n * factor, n.is_multiple_of(10));
+    if factor < 100 || dice.chance(60) {
         let user = ask(
             dice,
             &[
@@ -164,7 +201,10 @@ pub(super) fn unit(dice: &mut Dice) -> Item {
                 format!("{n} {large} in {small}?"),
             ],
         );
-        return Item::new(key, user, format!("{n} {large} = {total} {small}"));
+        let steps =
+            if factor < 100 { format!("{}. ", worked_product(n, factor)) } else { String::new() };
+        let assistant = format!("{steps}{n} {large} = {total} {small}");
+        return Item::new(key, user, assistant).taught_if(round);
     }
     let user = ask(
         dice,
@@ -173,5 +213,5 @@ pub(super) fn unit(dice: &mut Dice) -> Item {
             format!("Convert {total} {small} to {large}."),
         ],
     );
-    Item::new(key, user, format!("{total} {small} = {n} {large}"))
+    Item::new(key, user, format!("{total} {small} = {n} {large}")).taught_if(round)
 }

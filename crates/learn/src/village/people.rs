@@ -1,11 +1,10 @@
-//! Things the model knows by heart: the people of the village, Portuguese words, what Mutirão is,
-//! and, for everything else, that it does not know.
+//! Things the model knows by heart: the people of the village, Portuguese words, what Mutirão is.
 
-use super::vocabulary::{NAMES, PORTUGUESE, name, with_article};
+use super::vocabulary::{NAMES, PORTUGUESE, with_article};
 use super::{Item, ask};
 use crate::dice::Dice;
 
-const JOBS: [&str; 12] = [
+pub(super) const JOBS: [&str; 12] = [
     "baker",
     "potter",
     "teacher",
@@ -147,27 +146,35 @@ pub(super) fn portuguese(dice: &mut Dice) -> Item {
 }
 
 /// Wordings of a question, and its answer.
-const QUESTIONS: [(&[&str], &str); 17] = [
+const QUESTIONS: [(&[&str], &str); 21] = [
     (
         &[
             "What is Mutirão?",
             "What is Mutirao?",
             "Tell me about Mutirão.",
             "What does Mutirão mean?",
+            "Explain Mutirão.",
+            "How does Mutirão work?",
         ],
         "A mutirão is a Brazilian village custom: neighbours bring their own tools and get one \
          big job done together. Mutirão does that for AI: computers share their spare power and \
          answer together.",
     ),
     (
-        &["Who are you?", "What are you?", "What is your name?"],
+        &["Who are you?", "What are you?", "What is your name?", "Tell me about yourself."],
         "I am Village, a very small model that ships with Mutirão, so that it works on a fresh \
          machine without any download.",
     ),
     (
-        &["What can you do?", "Help", "What can I ask you?"],
-        "I can add and subtract, convert units, count days, read a short text and say who is \
-         where, turn an order into JSON, call tools, spell words, tell a story, and answer about \
+        &[
+            "What can you do?",
+            "Help",
+            "What can I ask you?",
+            "What do you know?",
+            "How can you help me?",
+        ],
+        "I can add, subtract and multiply, convert units, count days, follow where somebody \
+         goes, turn an order into JSON, call tools, spell words, tell a story, and answer about \
          the village and Mutirão.",
     ),
     (
@@ -234,6 +241,21 @@ const QUESTIONS: [(&[&str], &str); 17] = [
     ),
     (&["Thank you", "Thanks!", "Thanks", "Thank you!"], "You are welcome."),
     (&["Goodbye", "Bye", "Goodbye!"], "Goodbye!"),
+    (
+        &["O que é Mutirão?", "O que é um mutirão?", "O que significa mutirão?"],
+        "Um mutirão é um costume brasileiro: vizinhos trazem as suas ferramentas e fazem juntos \
+         um trabalho grande. O Mutirão faz isso com IA: computadores dividem a força que sobra e \
+         respondem juntos.",
+    ),
+    (
+        &["Quem é você?", "O que é você?", "Qual é o seu nome?"],
+        "Eu sou Village, um modelo bem pequeno que vem com o Mutirão. Falo pouco português.",
+    ),
+    (
+        &["Olá", "Oi", "Olá!", "Oi!", "Bom dia", "Boa tarde"],
+        "Olá! Falo pouco português. Pergunte uma soma.",
+    ),
+    (&["Obrigado", "Obrigada", "Obrigado!", "Muito obrigado"], "De nada."),
 ];
 
 pub(super) fn questions(dice: &mut Dice) -> Item {
@@ -241,68 +263,4 @@ pub(super) fn questions(dice: &mut Dice) -> Item {
     let (wordings, answer) = QUESTIONS[number];
     let user = (*dice.pick(wordings)).to_owned();
     Item::new(format!("question {number}"), user, answer.to_owned()).memorised()
-}
-
-/// The answer to what it was never taught.
-const UNKNOWN: &str = "I do not know that. I am a very small model; ask me what I can do.";
-const SUBJECTS: [&str; 16] = [
-    "king",
-    "queen",
-    "president",
-    "capital",
-    "population",
-    "history",
-    "price",
-    "colour",
-    "owner",
-    "captain",
-    "father",
-    "weather",
-    "meaning",
-    "best song",
-    "largest city",
-    "language",
-];
-const TOPICS: [&str; 20] = [
-    "France",
-    "Japan",
-    "the moon",
-    "Brazil",
-    "London",
-    "Mars",
-    "the ocean",
-    "Rome",
-    "love",
-    "gold",
-    "China",
-    "football",
-    "Egypt",
-    "physics",
-    "music",
-    "Canada",
-    "India",
-    "chess",
-    "the internet",
-    "Spain",
-];
-
-pub(super) fn unknown(dice: &mut Dice) -> Item {
-    let (subject, topic) = (*dice.pick(&SUBJECTS), *dice.pick(&TOPICS));
-    let (key, user) = match dice.below(6) {
-        0 => (format!("code {topic}"), format!("Can you write code about {topic}?")),
-        1 => {
-            let who = name(dice, 40);
-            (format!("live {subject} {who}"), format!("Where does {who} the {subject} live?"))
-        }
-        _ => {
-            let wordings = [
-                format!("Who is the {subject} of {topic}?"),
-                format!("What is the {subject} of {topic}?"),
-                format!("Tell me the {subject} of {topic}."),
-                format!("Why does {topic} have a {subject}?"),
-            ];
-            (format!("{subject} {topic}"), ask(dice, &wordings))
-        }
-    };
-    Item::new(format!("unknown {key}"), user, UNKNOWN.to_owned())
 }

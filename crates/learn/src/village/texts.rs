@@ -1,6 +1,6 @@
 //! Reading: small word problems, who is where, orders into JSON, tool calls, lists and spelling.
 
-use super::vocabulary::{DAYS, GOODS, PLACES, UNITS, WORDS, name};
+use super::vocabulary::{ANIMALS, DAYS, GOODS, NAMES, PLACES, UNITS, WORDS, name};
 use super::{Item, ask};
 use crate::dice::Dice;
 use serde_json::json;
@@ -45,41 +45,39 @@ pub(super) fn word_problem(dice: &mut Dice) -> Item {
     Item::new(key, user, assistant)
 }
 
-/// Who is where: the last mention of the right name counts. Mostly few people and short stories,
-/// and an answer that says the name first, because copying it is what finds the sentence. The word
-/// before the name gives it the same token as in the question.
+/// Where somebody is, was first, and was before that: one person goes from place to place. Several
+/// people at once, each to be looked up by name, is what a model of this size did not learn: after
+/// forty million tokens it had .27 of them right.
 pub(super) fn whereabouts(dice: &mut Dice) -> Item {
-    let count = *dice.pick(&[2, 2, 2, 3, 3, 4]);
-    let mut people: Vec<String> = Vec::with_capacity(count);
-    while people.len() < count {
-        let next = name(dice, 15);
-        if !people.contains(&next) {
-            people.push(next);
-        }
-    }
-    let mut sentences = Vec::new();
-    let mut last: Vec<(usize, &str)> = Vec::new();
-    for _ in 0..dice.between(count as u32, count as u32 + 2) {
-        let who = dice.below(count as u32) as usize;
-        let place = *dice.pick(&PLACES);
-        let verb = *dice.pick(&["went to", "is in", "walked to"]);
-        sentences.push(format!("{} {verb} the {place}.", people[who]));
-        last.retain(|(person, _)| *person != who);
-        last.push((who, place));
-    }
-    let &(who, place) = dice.pick(&last);
-    let (story, asked) = (sentences.join(" "), &people[who]);
-    let opening = *dice.pick(&["", "", "Read this. ", "Listen: "]);
-    Item::new(
-        format!("where {asked} {story}"),
-        format!("{opening}{story} Where is {asked}?"),
-        format!("Now {asked} is in the {place}."),
-    )
+    let (who, count) = (name(dice, 30), dice.between(2, 4) as usize);
+    let stops = dice.several(&PLACES, count);
+    let kind = dice.below(3) as usize;
+    let place = [stops[count - 1], stops[0], stops[count - 2]][kind];
+    let (asked, said) = [
+        (format!("Where is {who} now?"), format!("{who} is in the {place} now.")),
+        (format!("Where was {who} first?"), format!("{who} was in the {place} first.")),
+        (format!("Where was {who} before that?"), format!("{who} was in the {place} before.")),
+    ][kind]
+        .clone();
+    let told = ask(dice, &journeys(&who, &stops));
+    Item::new(format!("where {kind} {}", stops.join(" ")), format!("{told} {asked}"), said)
+}
+
+/// A way through the places, told in several ways.
+fn journeys(who: &str, stops: &[&str]) -> [String; 3] {
+    let (start, rest) = (stops[0], &stops[1..]);
+    let joined = |between: &str| rest.join(between);
+    let again = format!(". {who} went to the ");
+    [
+        format!("{who} was in the {start}, then went to the {}.", joined(", then to the ")),
+        format!("{who} went from the {start} to the {}.", joined(" and then to the ")),
+        format!("{who} was in the {start}. {who} went to the {}.", joined(&again)),
+    ]
 }
 
 pub(super) fn extract(dice: &mut Dice) -> Item {
     let (quantity, unit) = (dice.between(1, 99), *dice.pick(&UNITS));
-    let (item, to, day) = (*dice.pick(&GOODS), name(dice, 40), *dice.pick(&DAYS));
+    let (item, to, day) = (*dice.pick(&GOODS), name(dice, 30), *dice.pick(&DAYS));
     let order = ask(
         dice,
         &[
@@ -102,7 +100,7 @@ pub(super) fn extract(dice: &mut Dice) -> Item {
 }
 
 pub(super) fn tool(dice: &mut Dice) -> Item {
-    let (amount, who) = (dice.between(1, 500), name(dice, 40));
+    let (amount, who) = (dice.between(1, 500), name(dice, 30));
     let (day, goods) = (*dice.pick(&DAYS), *dice.pick(&GOODS));
     let (wordings, call) = match dice.below(10) {
         0..=2 => (
@@ -153,24 +151,27 @@ pub(super) fn tool(dice: &mut Dice) -> Item {
     if memorised { item.memorised() } else { item }
 }
 
+/// Words that can be put in order: the first half of the list.
+const SORTED: &[&str] = WORDS.split_at(24).0;
+
 /// Lists. The answer opens with a word of its own so that every list word has the same token in
 /// the question and in the answer: copying is then a matter of looking, not of translating.
 pub(super) fn list(dice: &mut Dice) -> Item {
-    let kind = dice.below(8);
-    let count = dice.between(3, 5) as usize;
-    let mut words = dice.several(&WORDS, count);
+    let kind = dice.below(10);
+    let count = dice.between(3, if kind < 5 { 4 } else { 5 }) as usize;
+    let mut words = dice.several(if kind < 5 { SORTED } else { &WORDS }, count);
     let shown = words.join(", ");
     let (user, assistant) = match kind {
-        0 | 1 => {
+        0..=4 => {
             words.sort_unstable();
             (format!("Sort these words: {shown}."), format!("Sorted: {}.", words.join(", ")))
         }
-        2..=4 => {
+        5 | 6 => {
             words.reverse();
             (format!("Reverse the list: {shown}."), format!("Reversed: {}.", words.join(", ")))
         }
-        5 => (format!("How many words are in this list? {shown}."), format!("{count} words.")),
-        6 => (
+        7 => (format!("How many words are in this list? {shown}."), format!("{count} words.")),
+        8 => (
             format!("What is the first word? {shown}."),
             format!("The first word is {}.", words[0]),
         ),
@@ -182,27 +183,42 @@ pub(super) fn list(dice: &mut Dice) -> Item {
     Item::new(format!("list {shown}"), user, assistant)
 }
 
+/// Words that can be spelled. Each is one token, so its letters are something to be known: they are
+/// held out for a word with one of the four questions, never for a word altogether.
+fn word_to_spell(dice: &mut Dice) -> &'static str {
+    let lists: [&[&str]; 5] = [&WORDS, &GOODS, &PLACES, &ANIMALS, &NAMES];
+    let number = dice.below(lists.iter().map(|list| list.len() as u32).sum()) as usize;
+    lists.into_iter().flatten().nth(number).unwrap_or(&WORDS[0])
+}
+
+/// Letters. They are all named before anything is said about them, and numbered to be counted.
 pub(super) fn spell(dice: &mut Dice) -> Item {
-    let word = if dice.chance(50) {
-        (*dice.pick(&WORDS)).to_owned()
-    } else {
-        name(dice, 60).to_lowercase()
-    };
+    let word = word_to_spell(dice);
     let letters: Vec<String> = word.chars().map(String::from).collect();
-    let spaced = letters.join(" ");
-    let backwards: Vec<&str> = letters.iter().rev().map(String::as_str).collect();
+    let spaced = format!("Letters: {}.", letters.join(" "));
     let (kind, user, assistant) = match dice.below(10) {
-        0..=2 => (0, format!("Spell {word}."), format!("Letters: {spaced}.")),
-        3..=6 => (
-            1,
-            format!("Spell {word} backwards."),
-            format!("Letters: {spaced}. Backwards: {}.", backwards.join(" ")),
-        ),
-        _ => (
-            2,
-            format!("How many letters are in {word}?"),
-            format!("Letters: {spaced}. That is {}.", letters.len()),
-        ),
+        0..=3 => {
+            let wordings = [
+                format!("Spell {word}."),
+                format!("Spell the word {word}."),
+                format!("How do you spell {word}?"),
+            ];
+            (0, ask(dice, &wordings), spaced)
+        }
+        4..=6 => {
+            let user = format!("How many letters are in {word}?");
+            let numbered = (1..).zip(&letters).map(|(at, letter)| format!("{at} {letter}"));
+            let numbered = numbered.collect::<Vec<_>>().join(", ");
+            (1, user, format!("{numbered}. {} letters.", letters.len()))
+        }
+        7 | 8 => {
+            let user = format!("What is the first letter of {word}?");
+            (2, user, format!("{spaced} The first is {}.", letters[0]))
+        }
+        _ => {
+            let user = format!("What is the last letter of {word}?");
+            (3, user, format!("{spaced} The last is {}.", letters[letters.len() - 1]))
+        }
     };
     Item::new(format!("spell {kind} {word}"), user, assistant)
 }

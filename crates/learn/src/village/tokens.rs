@@ -1,6 +1,7 @@
 //! The village's tokenizer: byte-level pairs learned from its own texts, digits always single.
 
 use super::chat::{BEGIN, END, SPECIAL, TEMPLATE, conversation};
+use super::vocabulary::{ANIMALS, GOODS, MONTHS, NAMES, PLACES, SYLLABLES, THINGS, WORDS, capital};
 use super::{TASKS, Task};
 use crate::dice::Dice;
 use serde_json::json;
@@ -13,7 +14,7 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::tokenizer::{AddedToken, SplitDelimiterBehavior, Tokenizer};
 
 /// How many tokens the village's vocabulary has: a power of two, which provers like.
-pub const VOCABULARY: usize = 1024;
+pub const VOCABULARY: usize = 2048;
 
 /// Words with the space before them, single digits, runs of marks, runs of white space.
 const PATTERN: &str = r" ?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+|\s+";
@@ -83,8 +84,21 @@ fn lessons(seed: u64, conversations: usize) -> Vec<String> {
         texts.extend(talk.system);
         texts.extend(talk.turns.into_iter().flat_map(|(user, assistant)| [user, assistant]));
     }
+    let copies = conversations / WORD_ONE_IN;
+    let lists: [&[&str]; 7] = [&NAMES, &GOODS, &PLACES, &ANIMALS, &THINGS, &WORDS, &MONTHS];
+    texts.extend(lists.into_iter().flatten().map(|word| format!(" {word}").repeat(copies)));
+    for syllable in SYLLABLES {
+        let large = capital(syllable);
+        let forms =
+            [syllable.to_owned(), large.clone(), format!(" {syllable}"), format!(" {large}")];
+        texts.extend(forms.into_iter().cycle().take(16 * copies));
+    }
     texts
 }
+
+/// Every word of the lists is added once for so many conversations, to be one token wherever it
+/// stands; syllables four times as often, so that strangers' names fall apart at syllables.
+const WORD_ONE_IN: usize = 100;
 
 /// Reads a tokenizer from its JSON.
 ///

@@ -131,8 +131,7 @@ pub fn name(dice: &mut Dice, strange: u32) -> String {
     if !dice.chance(strange) {
         return (*dice.pick(&NAMES)).to_owned();
     }
-    let count = *dice.pick(&[2, 2, 2, 3]);
-    let lower: String = (0..count).map(|_| *dice.pick(&SYLLABLES)).collect();
+    let lower: String = (0..2).map(|_| *dice.pick(&SYLLABLES)).collect();
     capital(&lower)
 }
 

@@ -29,7 +29,7 @@ fn found(stops: &[&str], pieces: &[&str]) -> (String, bool) {
 proptest! {
     #[test]
     fn the_pieces_of_a_stream_are_the_decoded_answer(
-        numbers in proptest::collection::vec(0..1024u32, 0..40),
+        numbers in proptest::collection::vec(0..super::VOCABULARY, 0..40),
     ) {
         let stack = village();
         let tokens: Vec<Token> = numbers.into_iter().map(Token).collect();
@@ -98,6 +98,6 @@ fn text_that_might_begin_a_stop_waits_and_comes_when_it_does_not() {
 
 #[test]
 fn a_token_that_does_not_exist_is_an_error_with_its_number() {
-    let error = village().decode(&[Token(1024)]).expect_err("unknown").to_string();
-    assert!(error.contains("1024"), "{error}");
+    let error = village().decode(&[Token(super::VOCABULARY)]).expect_err("unknown").to_string();
+    assert!(error.contains(&super::VOCABULARY.to_string()), "{error}");
 }

@@ -1,6 +1,6 @@
 //! Templates as honest authors write them: the toll on each operand changes nothing they write.
 
-use super::{message, templated};
+use super::{TOKENIZER, VOCABULARY, message, templated};
 use minijinja::{Environment, context};
 use mutirao_text::TextError;
 use mutirao_wire::bundle::Message;
@@ -146,7 +146,7 @@ proptest! {
     #[test]
     fn an_expression_means_the_same_with_a_toll(expression in expression()) {
         let template = format!("{{{{ {expression} }}}}|{{% set x = {expression} %}}{{{{ x }}}}");
-        let stack = mutirao_text::TextStack::new(super::TOKENIZER, template.as_bytes(), 1024);
+        let stack = mutirao_text::TextStack::new(TOKENIZER, template.as_bytes(), VOCABULARY);
         let tolled = stack.and_then(|stack| stack.render(&talk(), None, None));
         match (untolled(&template), tolled) {
             (Ok(plain), Ok(tolled)) => prop_assert_eq!(plain, tolled),
@@ -218,7 +218,7 @@ fn what_is_not_offered_is_refused_by_name() {
         ("{% include 'x' %}", "statement"),
         ("{{ f(*messages) }}", "spreads"),
     ] {
-        let stack = mutirao_text::TextStack::new(super::TOKENIZER, template.as_bytes(), 1024);
+        let stack = mutirao_text::TextStack::new(TOKENIZER, template.as_bytes(), VOCABULARY);
         let error = stack.expect_err(template);
         assert!(matches!(error, TextError::Template { .. }), "{error}");
         assert!(error.to_string().contains(word), "{error}");

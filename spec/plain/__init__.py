@@ -1,0 +1,1 @@
+"""Mutirão's specification in plain Python, for checking: see spec/README.md."""

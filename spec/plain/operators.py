@@ -1,0 +1,64 @@
+"""The operators between the matrices: sections 4 and 6 to 8 of docs/spec/engine.md."""
+
+from math import isqrt
+
+from .arithmetic import COS, EXP2, SIG, rnd, signed
+
+
+def shorten(v):
+    """ENGINE-4.1"""
+    t = max(0, max(map(abs, v)).bit_length() - 15)
+    while True:
+        x = v if t == 0 else [rnd(rnd(n, t - 1), 1) for n in v]
+        if sum(n * n for n in x) < 1 << 29:
+            return list(x), t
+        t += 1
+
+
+def root(x, eps):
+    """ENGINE-6.1, ENGINE-6.2"""
+    t0 = max(0, max(map(abs, x)).bit_length() - 20)
+    total = sum(rnd(n, t0) ** 2 for n in x) + (eps >> (2 * t0))
+    u = 0
+    while total >> u >= 1 << 28:
+        u += 2
+    short, k = max(total >> u, 1), 0
+    while isqrt((len(x) << (2 * k)) // short) < 1 << 15:
+        k += 1
+    return t0, isqrt((len(x) << (2 * k)) // short), k + u // 2
+
+
+def norm(x, gain, ge, fv, eps):
+    """ENGINE-6.3"""
+    t0, r, bits = root(x, eps)
+    return [rnd(rnd(n, t0) * r * g, bits + ge - fv) for n, g in zip(x, gain)]
+
+
+def angle(position, frequency):
+    """ENGINE-7.1"""
+    turns = position * frequency % (1 << 64)
+    index = ((turns + (1 << 47)) >> 48) % 65536
+    return COS[index], COS[(index - 16384) % 65536]
+
+
+def rotate(a, b, cos, sin):
+    """ENGINE-7.2"""
+    signed(a, 16), signed(b, 16)
+    return signed(rnd(a * cos - b * sin, 14), 16), signed(rnd(b * cos + a * sin, 14), 16)
+
+
+def attend(q, keys, values, a_m, a_s, align):
+    """ENGINE-7.3 to ENGINE-7.6"""
+    z = [rnd(sum(a * b for a, b in zip(q, key)) * a_m, a_s) for key in keys]
+    p = [EXP2[min(max(z) - one, 65535)] for one in z]
+    total = sum(p)
+    e = total.bit_length()
+    r = (1 << (e + 15)) // total
+    sums = [sum(w * v[j] for w, v in zip(p, values)) for j in range(len(q))]
+    return [rnd(s * r, e + 11 + align) for s in sums]
+
+
+def gate(g, u, fg):
+    """ENGINE-8.2"""
+    i = min(max(rnd(g, fg - 11), -32768), 32767)
+    return rnd(g * SIG[i + 32768], 16) * u

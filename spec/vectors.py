@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""Computes every vector of `vectors/engine` anew, from the clauses of docs/spec/engine.md:
+
+    python3 spec/vectors.py
+
+It says for each file whether it agrees.
+"""
+
+import json
+import struct
+import sys
+from math import isqrt
+from pathlib import Path
+
+from plain.answer import answer, choose
+from plain.arithmetic import COS, EXP2, SIG, Trap, rnd, signed
+from plain.blake3 import digest
+from plain.convert import convert
+from plain.model import Model
+from plain.operators import angle, attend, gate, norm, root, rotate, shorten
+from plain.sequence import Sequence
+
+
+def trapping(work):
+    try:
+        return work()
+    except Trap:
+        return "trap"
+
+
+def check_tables(tables):
+    made = {"exp2": (EXP2, "H"), "cos": (COS, "h"), "sig": (SIG, "I")}
+    for table in tables:
+        entries, kind = made[table["table"]]
+        assert [entries[at] for at in table["at"]] == table["entries"]
+        data = struct.pack(f"<65536{kind}", *entries)
+        assert digest(f"mutirao 1 table {table['table']}", [data]).hex() == table["digest"]
+    return len(tables)
+
+
+def linear(case):
+    acc = sum(w * x for w, x in zip(case["W"], case["x"]))
+    return acc == case["acc"] and rnd(acc * case["M"], case["shift"]) == case["y"]
+
+
+def normalised(case):
+    found = root(case["x"], case["eps"])
+    v = norm(case["x"], case["gain"], case["ge"], case["fv"], case["eps"])
+    return found == (case["t0"], case["r"], case["k + u/2"]) and v == case["v"]
+
+
+def turned(case):
+    cos, sin = angle(case["position"], int(case["frequency"], 16))
+    found = trapping(lambda: list(rotate(case["a"], case["b"], cos, sin)))
+    return (cos, sin) == (case["cos"], case["sin"]) and found == case["turned"]
+
+
+def attended(case):
+    size = len(case["q"])
+    split = lambda row: [row[at : at + size] for at in range(0, len(row), size)]
+    scale = case["A_M"], case["A_S"], case["fo - fc"]
+    return attend(case["q"], split(case["k"]), split(case["v"]), *scale) == case["o"]
+
+
+def sampled(case):
+    first = case["first position"]
+    return [choose(case["logits"], case, first + i) for i in range(16)] == case["chosen"]
+
+
+def scaled(case):
+    """ENGINE-15.6"""
+    r = isqrt(6653256548922161245**2 // case["dh"])
+    drop = r.bit_length() - 16
+    a_m, a_0 = rnd(r, drop), 51 - drop
+    if a_m == 1 << 16:
+        a_m, a_0 = 1 << 15, a_0 - 1
+    return (a_m, a_0) == (case["A_M"], case["A_0"])
+
+
+def logit(case):
+    return signed(rnd(case["acc"] * case["M"], case["shift"]), 32)
+
+
+OPERATORS = {
+    "rnd": lambda c: rnd(c["x"], c["s"]) == c["rnd"],
+    "l2": lambda c: shorten(c["v"]) == (c["x"], c["t"]),
+    "linear": linear,
+    "embedding": lambda c: [rnd(w * c["M"], c["shift"]) for w in c["W"]] == c["x"],
+    "residual": lambda c: trapping(lambda: signed(c["x"] + c["y"], 32)) == c["sum"],
+    "rmsnorm": normalised,
+    "rope": turned,
+    "attention": attended,
+    "swiglu": lambda c: gate(c["g"], c["u"], c["fg"]) == c["h"],
+    "logits": lambda c: trapping(lambda: logit(c)) == c["logit"],
+    "sampling": sampled,
+    "attention_scale": scaled,
+}
+
+
+def check_operators(operators):
+    assert set(operators) == set(OPERATORS)
+    for name, cases in operators.items():
+        for case in cases:
+            assert OPERATORS[name](case), f"{name}: {case}"
+    return sum(map(len, operators.values()))
+
+
+def check_models(models):
+    for entry in models:
+        model = Model(bytes.fromhex(entry["file"]))
+        assert (model.id.hex(), model.root.hex()) == (entry["id"], entry["weights_root"])
+        assert [leaf.hex() for leaf in model.leaves] == [leaf["leaf"] for leaf in entry["tensors"]]
+        sequence = Sequence(model)
+        assert [sequence.feed(token) for token in entry["tokens"]] == entry["logits"], entry["name"]
+    return len(models)
+
+
+def check_answers(answers, models):
+    models = {entry["name"]: Model(bytes.fromhex(entry["file"])) for entry in models}
+    for job in answers:
+        expected = job["answer"], job["finish"], job["logits"]
+        assert answer(models[job["model"]], job) == expected, job
+    return len(answers)
+
+
+def check_conversion(conversion):
+    """Makes the whole model files anew from the published numbers: section 15."""
+    for entry in conversion["files"]:
+        file = bytes.fromhex(entry["file"])
+        assert Model(file).id.hex() == entry["id"]
+        assert convert(conversion, entry["profile"] == "w4") == file, entry["profile"]
+    return len(conversion["files"])
+
+
+def main():
+    here = Path(__file__).parent.parent / "vectors" / "engine"
+    read = lambda name: json.loads((here / name).read_text())
+    models = read("models.json")
+    for name, check in (
+        ("tables.json", check_tables),
+        ("operators.json", check_operators),
+        ("models.json", check_models),
+        ("answers.json", lambda answers: check_answers(answers, models)),
+        ("conversion.json", check_conversion),
+    ):
+        print(f"{name}: {check(read(name))} agree", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -9,13 +9,12 @@ It says for each file whether it agrees.
 import json
 import struct
 import sys
-from math import isqrt
 from pathlib import Path
 
 from plain.answer import answer, choose
 from plain.arithmetic import COS, EXP2, SIG, Trap, rnd, signed
 from plain.blake3 import digest
-from plain.convert import convert
+from plain.convert import attention_scale, convert
 from plain.model import Model
 from plain.operators import angle, attend, gate, norm, root, rotate, shorten
 from plain.sequence import Sequence
@@ -68,13 +67,7 @@ def sampled(case):
 
 
 def scaled(case):
-    """ENGINE-15.6"""
-    r = isqrt(6653256548922161245**2 // case["dh"])
-    drop = r.bit_length() - 16
-    a_m, a_0 = rnd(r, drop), 51 - drop
-    if a_m == 1 << 16:
-        a_m, a_0 = 1 << 15, a_0 - 1
-    return (a_m, a_0) == (case["A_M"], case["A_0"])
+    return attention_scale(case["dh"]) == (case["A_M"], case["A_0"])
 
 
 def logit(case):
@@ -125,10 +118,12 @@ def check_answers(answers, models):
 
 def check_conversion(conversion):
     """Makes the whole model files anew from the published numbers: section 15."""
+    texts = [conversion[part].encode() for part in ("config", "tokenizer", "template")]
+    source = texts[0], bytes.fromhex(conversion["weights"]), *texts[1:]
     for entry in conversion["files"]:
         file = bytes.fromhex(entry["file"])
         assert Model(file).id.hex() == entry["id"]
-        assert convert(conversion, entry["profile"] == "w4") == file, entry["profile"]
+        assert convert(*source, entry["profile"] == "w4") == file, entry["profile"]
     return len(conversion["files"])
 
 

@@ -56,7 +56,7 @@ class Sequence:
         """The logits after one more token."""
         h, embedding = self.model.header, self.model.tensors["embedding"]
         shift = embedding.exponent[token] - h.fx
-        x = [rnd(w * embedding.multiplier[token], shift) for w in embedding.rows[token]]
+        x = [rnd(w * embedding.multiplier[token], shift) for w in embedding.row(token)]
         for layer in range(h.layers):
             for part in (self.attention, self.feed_forward):
                 x = [signed(a + b, 32) for a, b in zip(x, part(x, layer))]

@@ -3,14 +3,21 @@
 //! [`convert`] is a pure function of the source bytes: two honest machines get the same file and so
 //! the same model id. Reading the file back trusts nothing in it.
 
+mod catalogue;
 mod config;
 mod convert;
 pub mod format;
 pub mod quantise;
+mod safetensors;
 mod verify;
 
+pub use catalogue::{Catalogue, Entry, Files, InMemory, ReadError, SourceError};
 pub use config::ConfigError;
-pub use convert::{ConvertError, Source, convert};
+pub use convert::{
+    ConvertError, Converted, Part, Published, Sink, SinkError, Source, TensorReport, convert,
+    convert_into,
+};
+pub use safetensors::{SafetensorsError, Shards};
 pub(crate) use verify::{layer as verify_layer, matrix as verify_matrix, norm as verify_norm};
 
 use crate::model::header::HeaderError;

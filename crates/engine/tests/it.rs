@@ -18,5 +18,7 @@ mod pools;
 mod roads;
 #[path = "it/slow.rs"]
 mod slow;
+#[path = "it/sources.rs"]
+mod sources;
 #[path = "it/vectors.rs"]
 mod vectors;

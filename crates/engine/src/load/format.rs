@@ -15,6 +15,7 @@ use crate::model::header::{Header, OP_SET_1, Profile};
 use crate::model::matrix::Matrix;
 use mutirao_wire::codec::{put_bytes, put_list};
 use mutirao_wire::{Decode, Digest, Encode, ModelId, OpSet, Reader};
+use std::ops::Range;
 
 /// How every model file begins.
 pub const MAGIC: [u8; 8] = *b"MUTIRAO1";
@@ -70,6 +71,15 @@ impl TensorKind {
             }
         }
     }
+
+    /// Its weights or gains.
+    #[must_use]
+    pub fn numbers(self) -> u64 {
+        match self {
+            Self::Gain { length } => length as u64,
+            Self::Matrix { rows, columns, .. } => rows as u64 * columns as u64,
+        }
+    }
 }
 
 /// A number of the header as a length. Headers are checked first, so products stay below 2^40.
@@ -121,11 +131,7 @@ fn layer_tensors(header: &Header, layer: usize) -> [TensorSpec; LAYER_TENSORS] {
 /// Number of weights and gains.
 #[must_use]
 pub fn parameters(header: &Header) -> u64 {
-    let count = |spec: TensorSpec| match spec.kind {
-        TensorKind::Gain { length } => length as u64,
-        TensorKind::Matrix { rows, columns, .. } => rows as u64 * columns as u64,
-    };
-    tensors(header).into_iter().map(count).sum()
+    tensors(header).into_iter().map(|spec| spec.kind.numbers()).sum()
 }
 
 /// A tensor's bytes in a file.
@@ -213,6 +219,20 @@ fn signed(byte: u8) -> i8 {
 #[must_use]
 pub fn gain_sections(gain: &[i16]) -> Vec<Vec<u8>> {
     vec![gain.iter().flat_map(|gain| gain.to_le_bytes()).collect()]
+}
+
+/// The bytes of a matrix, as [`matrix_sections`] gives them, without keeping it.
+pub(crate) fn into_sections(mut matrix: Matrix) -> Vec<Vec<u8>> {
+    if matrix.profile == Profile::W4 {
+        return matrix_sections(&matrix);
+    }
+    let q = std::mem::take(&mut matrix.q);
+    let mut sections = matrix_sections(&matrix);
+    let q = q.into_iter().map(|number| u8::from_le_bytes(number.to_le_bytes())).collect();
+    if let Some(first) = sections.first_mut() {
+        *first = q;
+    }
+    sections
 }
 
 /// The bytes of a matrix.
@@ -366,7 +386,7 @@ fn skip_padding(input: &mut Reader<'_>, file: usize, what: &str) -> Result<(), L
 
 /// Joins the leaves: layers first, then embedding, layers, final norm and head.
 // spec: ENGINE-11.2
-fn weights_root(leaves: &[Digest]) -> Digest {
+pub(crate) fn weights_root(leaves: &[Digest]) -> Digest {
     let layers = leaves.len() / LAYER_TENSORS;
     let join = |domain, leaves: &[Digest]| {
         let parts: Vec<&[u8]> = leaves.iter().map(|leaf| leaf.0.as_slice()).collect();
@@ -389,6 +409,67 @@ fn model_id(header: &[u8], root: Digest, tokenizer: &[u8], template: &[u8]) -> M
     ModelId(Digest::of("mutirao 1 model", &[header, &root.0, &tokenizer.0, &template.0]))
 }
 
+/// A tensor's place in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Which tensor.
+    pub spec: TensorSpec,
+    /// Where each of its sections stands, in bytes from the beginning of the file.
+    pub sections: Vec<Range<u64>>,
+}
+
+/// Where every tensor stands, and how long the file is: known from the header's shape and the
+/// length of the texts, before there is a single weight.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// In the order of [`tensors`].
+    pub places: Vec<Place>,
+    /// Bytes of the file.
+    pub length: u64,
+}
+
+impl Layout {
+    /// Of a header whose scales need not be known yet.
+    #[must_use]
+    pub fn new(header: &Header, tokenizer: usize, template: usize) -> Self {
+        let specs = tensors(header);
+        let counts = 4 * 4;
+        let texts = header.to_bytes().len() + tokenizer + template;
+        let front = MAGIC.len() + 32 + counts + texts + 32 * specs.len();
+        let mut at = padded(front) as u64;
+        let mut places = Vec::with_capacity(specs.len());
+        for spec in specs {
+            let mut sections = Vec::with_capacity(4);
+            for length in spec.kind.sections() {
+                sections.push(at..at + length as u64);
+                at += padded(length) as u64;
+            }
+            places.push(Place { spec, sections });
+        }
+        Self { places, length: at }
+    }
+}
+
+/// Everything before the first tensor, and the model id.
+#[must_use]
+pub fn write_front(
+    header: &Header,
+    tokenizer: &[u8],
+    template: &[u8],
+    leaves: &[Digest],
+) -> (Vec<u8>, ModelId) {
+    let header = header.to_bytes();
+    let id = model_id(&header, weights_root(leaves), tokenizer, template);
+    let mut out = MAGIC.to_vec();
+    id.encode(&mut out);
+    put_bytes(&mut out, &header);
+    put_bytes(&mut out, tokenizer);
+    put_bytes(&mut out, template);
+    put_list(&mut out, leaves);
+    out.resize(padded(out.len()), 0);
+    (out, id)
+}
+
 /// Writes a model file. `sections` are those of each tensor, in the order of [`tensors`].
 ///
 /// # Panics
@@ -409,14 +490,7 @@ pub fn write(
         let sections = sections.iter().map(Vec::as_slice).collect();
         leaves.push(Tensor { spec, sections }.digest());
     }
-    let header = header.to_bytes();
-    let mut out = MAGIC.to_vec();
-    model_id(&header, weights_root(&leaves), tokenizer, template).encode(&mut out);
-    put_bytes(&mut out, &header);
-    put_bytes(&mut out, tokenizer);
-    put_bytes(&mut out, template);
-    put_list(&mut out, &leaves);
-    out.resize(padded(out.len()), 0);
+    let (mut out, _) = write_front(header, tokenizer, template, &leaves);
     for section in sections.iter().flatten() {
         out.extend_from_slice(section);
         out.resize(padded(out.len()), 0);

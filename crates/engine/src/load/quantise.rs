@@ -6,15 +6,18 @@
 //! with arbitrary precision and rounded correctly.
 #![allow(clippy::float_arithmetic)]
 
+mod encoding;
+mod fidelity;
 mod frequency;
 mod gain;
 mod row;
-mod source;
 
-pub(crate) use frequency::{FrequencyError, epsilon, frequencies};
+pub use encoding::Encoding;
+pub(crate) use fidelity::Tally;
+pub use frequency::FrequencyError;
+pub(crate) use frequency::{epsilon, frequencies};
 pub(crate) use gain::{Gain, gain};
-pub(crate) use row::{RowError, matrix};
-pub(crate) use source::{SourceError, Values, only, values};
+pub(crate) use row::{RowError, rows};
 
 use serde_json::Value;
 
@@ -25,6 +28,22 @@ pub(crate) struct Real(f64);
 impl Real {
     pub(crate) fn from_json(value: &Value) -> Option<Self> {
         value.as_f64().filter(|number| number.is_finite() && *number > 0.0).map(Self)
+    }
+}
+
+/// Some of a tensor's numbers, row-major.
+#[derive(Debug)]
+pub(crate) struct Values(Vec<f64>);
+
+impl Values {
+    /// The place of the first number that is none.
+    pub(crate) fn first_not_finite(&self) -> Option<usize> {
+        self.0.iter().position(|value| !value.is_finite())
+    }
+
+    /// Takes each number from another place.
+    pub(crate) fn unpair(&mut self, place: impl Fn(usize) -> usize) {
+        self.0 = (0..self.0.len()).map(|index| self.0[place(index)]).collect();
     }
 }
 

@@ -63,6 +63,21 @@ impl Profile {
 pub const GROUP_MULTIPLIER_MAX: i8 = 15;
 
 impl Matrix {
+    /// No rows yet.
+    pub(crate) fn none(profile: Profile, columns: usize) -> Self {
+        let (q, m, multiplier, exponent) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { profile, rows: 0, columns, q, m, multiplier, exponent }
+    }
+
+    /// Puts further rows of the same length behind these.
+    pub(crate) fn append(&mut self, mut more: Self) {
+        self.rows += more.rows;
+        self.q.append(&mut more.q);
+        self.m.append(&mut more.m);
+        self.multiplier.append(&mut more.multiplier);
+        self.exponent.append(&mut more.exponent);
+    }
+
     /// Groups of a row.
     #[must_use]
     pub fn groups(&self) -> usize {

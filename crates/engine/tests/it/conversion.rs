@@ -14,9 +14,9 @@ use std::sync::Arc;
 
 /// A published model in the making: numbers by name, and a configuration.
 #[derive(Clone)]
-struct Published {
-    config: Value,
-    tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+pub struct Published {
+    pub config: Value,
+    pub tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
 }
 
 const HIDDEN: usize = 24;
@@ -50,7 +50,7 @@ fn small(dice: &mut Dice) -> f32 {
     dice.within(-127, 127) as f32 / 1024.0
 }
 
-fn published() -> Published {
+pub fn published() -> Published {
     let mut dice = Dice::new(77);
     let mut tensors = BTreeMap::new();
     let mut put = |name: String, shape: &[usize]| {
@@ -98,7 +98,7 @@ fn f16(number: f32) -> [u8; 2] {
 }
 
 impl Published {
-    fn weights(&self, dtype: Dtype) -> Vec<u8> {
+    pub fn weights(&self, dtype: Dtype) -> Vec<u8> {
         let bytes = |number: &f32| match dtype {
             Dtype::F32 => number.to_le_bytes().to_vec(),
             Dtype::F16 => f16(*number).to_vec(),
@@ -118,7 +118,7 @@ impl Published {
         serialize(self.tensors.iter().map(view), None).expect("a safetensors file")
     }
 
-    fn convert_as(&self, dtype: Dtype, profile: Profile) -> Result<Vec<u8>, ConvertError> {
+    pub fn convert_as(&self, dtype: Dtype, profile: Profile) -> Result<Vec<u8>, ConvertError> {
         let config = self.config.to_string();
         let source = Source {
             config: config.as_bytes(),

@@ -15,29 +15,29 @@ pub struct RowError {
     pub row: usize,
 }
 
-/// Quantises a matrix of `rows`. `gain` is that of the norm before it, if any: an error in a
-/// column counts by the square of its gain. `exponents` are those that keep the shift in range.
-pub(crate) fn matrix(
+/// Quantises rows of `columns`, of which the first has number `first` in its matrix. `gain` is that
+/// of the norm before them, if any: an error in a column counts by the square of its gain.
+/// `exponents` are those that keep the shift in range.
+pub(crate) fn rows(
     values: &Values,
-    rows: usize,
+    (first, columns): (usize, usize),
     profile: Profile,
     gain: Option<&Gain>,
     exponents: &RangeInclusive<u8>,
 ) -> Result<Matrix, RowError> {
-    let columns = values.0.len() / rows.max(1);
-    let (mut q, mut m) = (Vec::with_capacity(values.0.len()), Vec::new());
-    let (mut multiplier, mut exponent) = (Vec::new(), Vec::new());
     let even = vec![1.0; columns];
     let importance = gain.map_or(even.as_slice(), |gain| &gain.importance);
+    let mut matrix = Matrix::none(profile, columns);
     for (index, weights) in values.0.chunks_exact(columns.max(1)).enumerate() {
         let source = Source { weights, importance, profile };
-        let row = source.quantise(exponents).ok_or(RowError { row: index })?;
-        q.extend(row.q);
-        m.extend(row.m);
-        multiplier.push(row.scale.multiplier);
-        exponent.push(row.scale.exponent);
+        let row = source.quantise(exponents).ok_or(RowError { row: first + index })?;
+        matrix.q.extend(row.q);
+        matrix.m.extend(row.m);
+        matrix.multiplier.push(row.scale.multiplier);
+        matrix.exponent.push(row.scale.exponent);
+        matrix.rows += 1;
     }
-    Ok(Matrix { profile, rows, columns, q, m, multiplier, exponent })
+    Ok(matrix)
 }
 
 /// `M * 2^-C`.
@@ -187,7 +187,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn quantised(weights: &[f64], profile: Profile) -> Option<Matrix> {
-        matrix(&Values(weights.to_vec()), 1, profile, None, &(0..=45)).ok()
+        let place = (0, weights.len());
+        rows(&Values(weights.to_vec()), place, profile, None, &(0..=45)).ok()
     }
 
     /// What the integers stand for.

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from plain.answer import answer, choose
 from plain.arithmetic import COS, EXP2, SIG, Trap, rnd, signed
+from plain.batch import Batch
 from plain.blake3 import digest
 from plain.convert import attention_scale, convert
+from plain.fast import numpy
 from plain.model import Model
 from plain.operators import angle, attend, gate, norm, root, rotate, shorten
 from plain.sequence import Sequence
@@ -105,6 +107,9 @@ def check_models(models):
         assert [leaf.hex() for leaf in model.leaves] == [leaf["leaf"] for leaf in entry["tensors"]]
         sequence = Sequence(model)
         assert [sequence.feed(token) for token in entry["tokens"]] == entry["logits"], entry["name"]
+        if numpy is not None:
+            batch = Batch(model, entry["tokens"]).logits(0, len(entry["tokens"]))
+            assert batch.tolist() == entry["logits"], entry["name"]
     return len(models)
 
 

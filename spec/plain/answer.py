@@ -4,21 +4,42 @@ import struct
 
 from .arithmetic import EXP2, Trap, rnd
 from .blake3 import digest, keyed
+from .fast import numpy
 from .sequence import Sequence
 
 
-def choose(logits, job, position):
-    largest, t = max(logits), job["temperature_milli"]
-    if t == 0:
-        return logits.index(largest)
-    inverse = (6196328019 * 256000 + (t << 31)) // (t << 32)
-    p = [EXP2[min(rnd((largest - l) * inverse, 9), 65535)] for l in logits]
+def weigh(logits, temperature):
+    """ENGINE-13.2"""
+    inverse = (6196328019 * 256000 + (temperature << 31)) // (temperature << 32)
+    if numpy is None:
+        largest = max(logits)
+        return [EXP2[min(rnd((largest - l) * inverse, 9), 65535)] for l in logits]
+    logits = numpy.asarray(logits, "i8")
+    # A distance is below 2^32 and inverse below 2^39: further than 2^20 is 65535 in any case.
+    far = numpy.minimum(logits.max() - logits, 1 << 23)
+    steps = numpy.minimum((far * inverse + 256) >> 9, 65535)
+    return numpy.array(EXP2)[steps].tolist()
+
+
+def least_weight(p, job):
+    """ENGINE-13.3: the least weight that stays"""
     order, c = sorted(p, reverse=True), max(1, -(-job["min_p"] * 32767 // 65536))
     if 0 < job["top_k"] <= len(p):
         c = max(c, order[job["top_k"] - 1])
-    total = sum(w for w in p if w >= c)
-    enough = lambda least: sum(w for w in p if w >= least) << 16 >= total * job["top_p"]
-    c = max(c, next(w for w in order if enough(w)))
+    total, heavy = sum(w for w in p if w >= c), 0
+    for w, next_one in zip(order, order[1:] + [-1]):
+        heavy += w
+        if next_one < w and heavy << 16 >= total * job["top_p"]:
+            return max(c, w)
+    raise AssertionError("all weights together are enough")
+
+
+def choose(logits, job, position):
+    t = job["temperature_milli"]
+    if t == 0:
+        return int(numpy.argmax(logits)) if numpy else logits.index(max(logits))
+    p = weigh(logits, t)
+    c = least_weight(p, job)
     kept = [w if w >= c else 0 for w in p]
     seed = bytes.fromhex(job["seed"])
     u = keyed(seed, b"mutirao 1 sample" + struct.pack("<Q", position))

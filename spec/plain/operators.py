@@ -19,13 +19,17 @@ def root(x, eps):
     """ENGINE-6.1, ENGINE-6.2"""
     t0 = max(0, max(map(abs, x)).bit_length() - 20)
     total = sum(rnd(n, t0) ** 2 for n in x) + (eps >> (2 * t0))
-    u = 0
-    while total >> u >= 1 << 28:
-        u += 2
+    return t0, *scale_of(total, len(x))
+
+
+def scale_of(total, d):
+    """ENGINE-6.2: r and k + u/2 of a sum of d squares"""
+    u = max(0, total.bit_length() - 28)
+    u += u & 1
     short, k = max(total >> u, 1), 0
-    while isqrt((len(x) << (2 * k)) // short) < 1 << 15:
+    while isqrt((d << (2 * k)) // short) < 1 << 15:
         k += 1
-    return t0, isqrt((len(x) << (2 * k)) // short), k + u // 2
+    return isqrt((d << (2 * k)) // short), k + u // 2
 
 
 def norm(x, gain, ge, fv, eps):

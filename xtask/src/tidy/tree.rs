@@ -10,7 +10,7 @@ use super::metadata::{self, Package};
 use super::region;
 
 /// Crates that decide what two honest machines must agree on; their `src` is held purest.
-pub const LAW: &[&str] = &["wire", "engine", "text", "market", "learn"];
+pub const LAW: &[&str] = &["wire", "engine", "text", "market", "learn", "ledger"];
 
 /// Hidden folders that are ours; every other one belongs to some tool.
 const HIDDEN: &[&str] = &[".ci", ".cargo", ".github"];

@@ -7,6 +7,7 @@ mod catalogue;
 mod config;
 mod convert;
 pub mod format;
+mod gguf;
 pub mod quantise;
 mod safetensors;
 mod verify;
@@ -17,6 +18,7 @@ pub use convert::{
     ConvertError, Converted, Part, Published, Sink, SinkError, Source, TensorReport, convert,
     convert_into,
 };
+pub use gguf::{Gguf, GgufError};
 pub use safetensors::{SafetensorsError, Shards};
 pub(crate) use verify::{layer as verify_layer, matrix as verify_matrix, norm as verify_norm};
 

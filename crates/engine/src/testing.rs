@@ -4,6 +4,10 @@
 //! certificate bound, zero rows, huge channels and gains at both ends of their range;
 //! [`trapping_model`] traps whenever it reads [`trap_token`].
 
+mod gguf;
+
+pub use gguf::GgufWriter;
+
 use crate::load::format::{self, TensorKind, gain_sections, matrix_sections};
 use crate::model::bounds::{Behind, Fit, finest_norm};
 use crate::model::header::{

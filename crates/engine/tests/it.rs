@@ -8,6 +8,8 @@ mod chunks;
 mod conversion;
 #[path = "it/files.rs"]
 mod files;
+#[path = "it/gguf.rs"]
+mod gguf;
 #[path = "it/golden.rs"]
 mod golden;
 #[path = "it/pieces.rs"]

@@ -136,6 +136,12 @@ impl Catalogue {
         Ok(())
     }
 
+    /// A tensor.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Entry> {
+        self.0.get(name)
+    }
+
     /// All tensors, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Entry)> {
         self.0.iter().map(|(name, entry)| (name.as_str(), entry))

@@ -12,6 +12,7 @@ use crate::load::LoadError;
 use crate::load::catalogue::{Catalogue, Files, InMemory, SourceError};
 use crate::load::config::{Config, ConfigError};
 use crate::load::format;
+use crate::load::gguf::GgufError;
 use crate::load::quantise::{self, FrequencyError, Gain};
 use crate::load::safetensors::SafetensorsError;
 use crate::model::Model;
@@ -101,6 +102,9 @@ pub enum ConvertError {
     /// The weights are not a safetensors file.
     #[error("the weights are not a safetensors file: {0}")]
     Weights(#[from] SafetensorsError),
+    /// The file is no GGUF model.
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
     /// A tensor cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),

@@ -6,6 +6,7 @@
 //! with arbitrary precision and rounded correctly.
 #![allow(clippy::float_arithmetic)]
 
+mod blocks;
 mod encoding;
 mod fidelity;
 mod frequency;
@@ -45,6 +46,20 @@ impl Values {
     pub(crate) fn unpair(&mut self, place: impl Fn(usize) -> usize) {
         self.0 = (0..self.0.len()).map(|index| self.0[place(index)]).collect();
     }
+}
+
+/// The number of a double whose decimal digits are the fewest that mean this single: `1e-5` for the
+/// single nearest to it. None for what is not finite.
+// spec: ENGINE-16.5
+pub(crate) fn shortest(single_bits: u32) -> Option<serde_json::Number> {
+    let number: f64 = f32::from_bits(single_bits).to_string().parse().ok()?;
+    serde_json::Number::from_f64(number)
+}
+
+/// The bits of the single that is nearest to a number of a configuration.
+#[cfg(feature = "testing")]
+pub(crate) fn nearest_single(value: &Value) -> Option<u32> {
+    value.as_f64().map(|number| (number as f32).to_bits())
 }
 
 /// `2^exponent` for exponents of normal numbers.

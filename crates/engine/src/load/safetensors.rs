@@ -1,9 +1,9 @@
 //! Weights in the safetensors layout, in one file or in several with an index.
 //!
-//! A file is a length in 8 bytes, so much JSON, and then numbers without a gap (source: the format as
-//! huggingface/safetensors describes it). The library reads the JSON and proves that the tensors
-//! follow one another; how much of a file is ever looked at, and that it ends with its last tensor,
-//! is settled here.
+//! A file is a length in 8 bytes, so much JSON, and then numbers without a gap (source: the README
+//! of huggingface/safetensors). The library reads the JSON and proves that the tensors follow one
+//! another; how much of a file is ever looked at, and that it ends with its last tensor, is settled
+//! here.
 
 use crate::load::catalogue::{Catalogue, Entry, Files, ReadError};
 use crate::load::quantise::Encoding;

@@ -1,6 +1,6 @@
 //! How published numbers are spelt, and what they are as doubles, exactly.
 
-use super::{Values, power_of_two};
+use super::{Values, blocks, power_of_two};
 
 /// How a tensor's numbers are stored. Rows follow one another without a gap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +11,22 @@ pub enum Encoding {
     F16,
     /// The upper half of IEEE single precision.
     Bf16,
+    /// ggml's blocks of 32 with a scale, and with a least number for those that end in 1.
+    Q4_0,
+    /// As its name says.
+    Q4_1,
+    /// As its name says.
+    Q5_0,
+    /// As its name says.
+    Q5_1,
+    /// As its name says.
+    Q8_0,
+    /// ggml's blocks of 256 with scales of scales.
+    Q4K,
+    /// As its name says.
+    Q5K,
+    /// As its name says.
+    Q6K,
 }
 
 impl Encoding {
@@ -20,6 +36,14 @@ impl Encoding {
         match self {
             Self::F32 => (1, 4),
             Self::F16 | Self::Bf16 => (1, 2),
+            Self::Q4_0 => (32, 18),
+            Self::Q4_1 => (32, 20),
+            Self::Q5_0 => (32, 22),
+            Self::Q5_1 => (32, 24),
+            Self::Q8_0 => (32, 34),
+            Self::Q4K => (256, 144),
+            Self::Q5K => (256, 176),
+            Self::Q6K => (256, 210),
         }
     }
 
@@ -37,7 +61,23 @@ impl Encoding {
             Self::F32 => bytes.chunks_exact(4).map(single).collect(),
             Self::Bf16 => halves().map(from_brain_half).collect(),
             Self::F16 => halves().map(from_half).collect(),
+            Self::Q4_0 => self.blocks(bytes, blocks::q4_0),
+            Self::Q4_1 => self.blocks(bytes, blocks::q4_1),
+            Self::Q5_0 => self.blocks(bytes, blocks::q5_0),
+            Self::Q5_1 => self.blocks(bytes, blocks::q5_1),
+            Self::Q8_0 => self.blocks(bytes, blocks::q8_0),
+            Self::Q4K => self.blocks(bytes, blocks::q4_k),
+            Self::Q5K => self.blocks(bytes, blocks::q5_k),
+            Self::Q6K => self.blocks(bytes, blocks::q6_k),
         })
+    }
+
+    fn blocks(self, bytes: &[u8], unpack: fn(&[u8], &mut Vec<f64>)) -> Vec<f64> {
+        let (numbers, size) = self.block();
+        let blocks = bytes.chunks_exact(size);
+        let mut out = Vec::with_capacity(blocks.len() * numbers);
+        blocks.for_each(|block| unpack(block, &mut out));
+        out
     }
 }
 
@@ -50,7 +90,7 @@ fn from_brain_half(half: u16) -> f64 {
 }
 
 /// IEEE half precision: one sign bit, five of exponent, ten of fraction.
-fn from_half(half: u16) -> f64 {
+pub(super) fn from_half(half: u16) -> f64 {
     let (exponent, fraction) = (i32::from(half >> 10 & 31), i32::from(half & 1023));
     let magnitude = match exponent {
         0 => f64::from(fraction) * power_of_two(-24),
@@ -82,5 +122,41 @@ mod tests {
             assert_eq!(from_half(half), value, "{half:04x}");
         }
         assert!(from_half(0x7C01).is_nan());
+    }
+
+    /// Made by `vectors/gguf/make.py` with the `gguf` package.
+    const BLOCKS: &str = include_str!("../../../../../vectors/gguf/blocks.json");
+
+    fn bytes(value: &serde_json::Value) -> Vec<u8> {
+        let text = value.as_str().expect("hexadecimal");
+        let byte = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).expect("a byte");
+        (0..text.len()).step_by(2).map(byte).collect()
+    }
+
+    #[test]
+    fn every_kind_of_block_stands_for_what_its_makers_say_to_the_last_bit() {
+        // spec: ENGINE-16.4
+        let vectors: serde_json::Value = serde_json::from_str(BLOCKS).expect("JSON");
+        let kinds = [
+            ("Q4_0", Encoding::Q4_0),
+            ("Q4_1", Encoding::Q4_1),
+            ("Q5_0", Encoding::Q5_0),
+            ("Q5_1", Encoding::Q5_1),
+            ("Q8_0", Encoding::Q8_0),
+            ("Q4_K", Encoding::Q4K),
+            ("Q5_K", Encoding::Q5K),
+            ("Q6_K", Encoding::Q6K),
+            ("BF16", Encoding::Bf16),
+        ];
+        assert_eq!(vectors.as_object().map(serde_json::Map::len), Some(kinds.len()));
+        for (name, encoding) in kinds {
+            let (blocks, singles) = (&vectors[name]["bytes"], &vectors[name]["singles"]);
+            let found = encoding.widen(&bytes(blocks)).0;
+            let wanted: Vec<f64> = bytes(singles).chunks_exact(4).map(single).collect();
+            assert_eq!(found.len(), wanted.len(), "{name}");
+            for (index, (found, wanted)) in found.iter().zip(&wanted).enumerate() {
+                assert_eq!(found.to_bits(), wanted.to_bits(), "{name} {index}: {found} {wanted}");
+            }
+        }
     }
 }

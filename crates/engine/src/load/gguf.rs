@@ -1,0 +1,189 @@
+//! Models in one GGUF file: weights, configuration, tokenizer and template, as llama.cpp writes them.
+//!
+//! Our own reader: the format is a counted list of keys and a list of tensors (source:
+//! ggml-org/ggml, `docs/gguf.md`), and what has to be right about it is what a stranger can write
+//! there. The front of the file is read up to a bound and kept as bytes; values are ranges of it, so
+//! a hostile count costs nothing beyond the bytes that are really there.
+#![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]
+
+mod front;
+mod names;
+
+pub use front::GgufError;
+
+use crate::load::catalogue::{Catalogue, Files};
+use crate::load::quantise::shortest;
+use front::{Front, Value};
+use names::Network;
+use serde_json::{Map, json};
+
+/// A GGUF file: its metadata, and where its tensors stand.
+#[derive(Debug)]
+pub struct Gguf {
+    front: Front,
+    catalogue: Catalogue,
+}
+
+impl Gguf {
+    /// Reads the front of the only file there is.
+    ///
+    /// # Errors
+    /// [`GgufError`].
+    // spec: ENGINE-16.3
+    pub fn read(files: &dyn Files) -> Result<Self, GgufError> {
+        let front = Front::read(files)?;
+        let mut file = Self { front, catalogue: Catalogue::default() };
+        if file.number("split.count").is_some_and(|count| count > 1) {
+            return Err(GgufError::Split);
+        }
+        let network = file.network()?;
+        file.catalogue = file.front.catalogue(|name| network.published(name))?;
+        Ok(file)
+    }
+
+    /// Its tensors, by the names of `transformers`.
+    #[must_use]
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// A text of the metadata.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.front.text(key)
+    }
+
+    /// A whole number of the metadata that is not below zero.
+    #[must_use]
+    pub fn number(&self, key: &str) -> Option<u64> {
+        match self.front.value(key)? {
+            Value::Number(number) => u64::try_from(*number).ok(),
+            _ => None,
+        }
+    }
+
+    /// A yes or no of the metadata.
+    #[must_use]
+    pub fn flag(&self, key: &str) -> Option<bool> {
+        match self.front.value(key)? {
+            Value::Flag(flag) => Some(*flag),
+            _ => None,
+        }
+    }
+
+    /// A list of texts.
+    #[must_use]
+    pub fn texts(&self, key: &str) -> Option<Vec<&str>> {
+        self.front.texts(key)
+    }
+
+    /// A list of whole numbers.
+    #[must_use]
+    pub fn numbers(&self, key: &str) -> Option<Vec<i64>> {
+        self.front.numbers(key)
+    }
+
+    /// A list of real numbers, as integers that are ordered as they are.
+    #[must_use]
+    pub fn ranks(&self, key: &str) -> Option<Vec<i64>> {
+        self.front.ranks(key)
+    }
+
+    fn network(&self) -> Result<Network, GgufError> {
+        let missing = |key: &str| GgufError::Missing { key: key.to_owned() };
+        let architecture = self.text("general.architecture");
+        let architecture = architecture.ok_or_else(|| missing("general.architecture"))?.to_owned();
+        let key = |field: &str| format!("{architecture}.{field}");
+        let wanted = |field: &str| self.number(&key(field)).ok_or_else(|| missing(&key(field)));
+        let heads = wanted("attention.head_count")?.max(1);
+        let head = match self.number(&key("attention.key_length")) {
+            Some(size) => size,
+            None => wanted("embedding_length")? / heads,
+        };
+        let head = usize::try_from(head).unwrap_or(usize::MAX);
+        Ok(Network { has_pairs: architecture == "llama", architecture, head })
+    }
+
+    /// The configuration, in the words of `config.json`.
+    ///
+    /// # Errors
+    /// [`GgufError::Missing`] for metadata that no model goes without.
+    // spec: ENGINE-16.5
+    pub fn config(&self) -> Result<Vec<u8>, GgufError> {
+        let network = self.network()?;
+        let mut fields = Map::new();
+        fields.insert("model_type".into(), json!(network.architecture));
+        fields.insert("hidden_act".into(), json!("silu"));
+        for (field, key) in names::NUMBERS {
+            let key = format!("{}.{key}", network.architecture);
+            let number = self.number(&key).ok_or(GgufError::Missing { key })?;
+            fields.insert((*field).into(), json!(number));
+        }
+        self.put_heads(&network, &mut fields);
+        self.put_reals(&network, &mut fields)?;
+        self.put_limits(&network, &mut fields);
+        self.put_vocabulary(&mut fields);
+        Ok(serde_json::Value::Object(fields).to_string().into_bytes())
+    }
+
+    fn put_heads(&self, network: &Network, fields: &mut Map<String, serde_json::Value>) {
+        let key = |field: &str| format!("{}.{field}", network.architecture);
+        if let Some(heads) = self.number(&key("attention.head_count_kv")) {
+            fields.insert("num_key_value_heads".into(), json!(heads));
+        }
+        fields.insert("head_dim".into(), json!(network.head));
+        for field in ["attention.value_length", "rope.dimension_count"] {
+            let other =
+                self.number(&key(field)).filter(|size| usize::try_from(*size) != Ok(network.head));
+            if let Some(size) = other {
+                let said = format!("{field} is {size}, heads have {}", network.head);
+                fields.insert("partial_rotary_factor".into(), json!(said));
+            }
+        }
+    }
+
+    fn put_reals(
+        &self,
+        network: &Network,
+        fields: &mut Map<String, serde_json::Value>,
+    ) -> Result<(), GgufError> {
+        let real = |field: &str| {
+            let key = format!("{}.{field}", network.architecture);
+            match self.front.value(&key) {
+                Some(Value::Single(bits)) => shortest(*bits).ok_or(GgufError::Missing { key }),
+                _ => Err(GgufError::Missing { key }),
+            }
+        };
+        fields.insert("rms_norm_eps".into(), real("attention.layer_norm_rms_epsilon")?.into());
+        if let Ok(base) = real("rope.freq_base") {
+            fields.insert("rope_theta".into(), base.into());
+        }
+        Ok(())
+    }
+
+    /// What a model may do that has to be refused, or known.
+    fn put_limits(&self, network: &Network, fields: &mut Map<String, serde_json::Value>) {
+        let key = |field: &str| format!("{}.{field}", network.architecture);
+        if let Some(window) = self.number(&key("attention.sliding_window")).filter(|w| *w > 0) {
+            fields.insert("sliding_window".into(), json!(window));
+        }
+        let kind = self.text(&key("rope.scaling.type")).filter(|kind| *kind != "none");
+        if let Some(kind) = kind {
+            fields.insert("rope_scaling".into(), json!({ "rope_type": kind }));
+        }
+    }
+
+    fn put_vocabulary(&self, fields: &mut Map<String, serde_json::Value>) {
+        let sizes = |name: &str| self.catalogue.get(name).map(|entry| entry.shape.as_slice());
+        if let Some([rows, _]) = sizes("model.embed_tokens.weight") {
+            fields.insert("vocab_size".into(), json!(rows));
+        }
+        fields.insert("tie_word_embeddings".into(), json!(sizes("lm_head.weight").is_none()));
+        let end = ["eos", "eot", "eom"].map(|kind| format!("tokenizer.ggml.{kind}_token_id"));
+        let end: Vec<u64> = end.iter().filter_map(|key| self.number(key)).collect();
+        fields.insert("eos_token_id".into(), json!(end));
+        if let Some(name) = self.text("general.name") {
+            fields.insert("name".into(), json!(name));
+        }
+    }
+}

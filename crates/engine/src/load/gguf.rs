@@ -1,9 +1,9 @@
-//! Models in one GGUF file: weights, configuration, tokenizer and template, as llama.cpp writes them.
+//! Models in one GGUF file: weights, configuration, tokenizer and template, as llama.cpp has them.
 //!
 //! Our own reader: the format is a counted list of keys and a list of tensors (source:
 //! ggml-org/ggml, `docs/gguf.md`), and what has to be right about it is what a stranger can write
-//! there. The front of the file is read up to a bound and kept as bytes; values are ranges of it, so
-//! a hostile count costs nothing beyond the bytes that are really there.
+//! there. The front of the file is read up to a bound and kept as bytes; values are ranges of it,
+//! so a hostile count costs nothing beyond the bytes that are really there.
 #![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
 mod front;

@@ -1,4 +1,4 @@
-//! GGUF: the same weights are the same model, whatever they came in; and what strangers write there.
+//! GGUF: the same weights are the same model, whatever they came in; and what strangers write.
 
 use crate::conversion::published;
 use crate::pools::Threads;

@@ -1,8 +1,8 @@
-//! Numbers that were published in blocks of few bits: what each stands for, as its makers define it.
+//! Numbers that were published in blocks of few bits: what each stands for, by its makers.
 //!
 //! Single precision, one operation after the other as written, none fused: the meaning that
-//! `dequantize` of the `gguf` package gives them (ggml-org/llama.cpp, gguf-py, `quants.py`), bit for
-//! bit. The result widens to doubles exactly.
+//! `dequantize` of the `gguf` package gives them (ggml-org/llama.cpp, gguf-py, `quants.py`), bit
+//! for bit. The result widens to doubles exactly.
 
 /// A single-precision number that stands as half precision.
 type Half = [u8; 2];

@@ -23,7 +23,7 @@ def half_up(x):
 
 
 def make_tables():
-    getcontext().prec = 50
+    getcontext().prec = 36
     two = Decimal(2).ln() / 2048
     exp2 = [half_up(32767 * (-two * i).exp()) for i in range(65536)]
     exp2[2048] = 16384

@@ -47,7 +47,17 @@ def shorten(v):
 
 
 def product(a, b):
-    return (a.astype("f8") @ b.astype("f8")).astype("i8")
+    return (a.astype("f8") @ b.astype("f8", copy=False)).astype("i8")
+
+
+def doubles(matrix):
+    """The weights, inputs first; kept where they are few."""
+    if matrix.lanes is not None:
+        return matrix.lanes
+    weights = numpy.ascontiguousarray(matrix.rows.T).astype("f8")
+    if weights.size <= 1 << 22:
+        matrix.lanes = weights
+    return weights
 
 
 class Batch:
@@ -101,7 +111,7 @@ class Batch:
     def linear(self, matrix, short, fractions, out):
         """ENGINE-3.6"""
         x, t = short
-        acc = product(x, matrix.rows.T)
+        acc = product(x, doubles(matrix))
         scale = numpy.array(matrix.exponent, "i8") + fractions - out
         y = round_off(acc * numpy.array(matrix.multiplier, "i8"), scale - t[:, None])
         return self.fits(y, 32)

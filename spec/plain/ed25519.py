@@ -21,7 +21,24 @@ def times(scalar, point):
     while scalar:
         if scalar & 1:
             total = add(total, point)
-        point, scalar = add(point, point), scalar >> 1
+        point, scalar = double(point), scalar >> 1
+    return total
+
+
+def double(a):
+    squares, c = (a[0] * a[0], a[1] * a[1]), 2 * a[2] * a[2]
+    h = squares[0] + squares[1]
+    e, g = h - (a[0] + a[1]) ** 2, squares[0] - squares[1]
+    f = c + g
+    return e * f % P, g * h % P, f * g % P, e * h % P
+
+
+def both(s, a, k, b):
+    """s a + k b, bit by bit together"""
+    sums, total = (None, a, b, add(a, b)), ZERO
+    for bit in range(max(s.bit_length(), k.bit_length()) - 1, -1, -1):
+        total, which = double(total), (s >> bit & 1) + 2 * (k >> bit & 1)
+        total = add(total, sums[which]) if which else total
     return total
 
 
@@ -61,4 +78,4 @@ def verifies(key, message, signature):
         return False
     k = int.from_bytes(sha512(signature[:32] + key + message).digest(), "little") % L
     minus_a = P - a[0], a[1], a[2], P - a[3]
-    return encode(add(times(s, BASE), times(k, minus_a))) == signature[:32]
+    return encode(both(s, BASE, k, minus_a)) == signature[:32]

@@ -24,7 +24,6 @@ from plain.blake3 import digest
 from plain.bundle import Bundle
 from plain.ed25519 import BASE, L, encode, times
 from plain.judge import Findings
-from plain.replay import replay
 from plain.source import Refused
 from plain.wire import Job, list_of
 from verify import opened
@@ -224,7 +223,7 @@ def attested(paper):
     yield "another price", lambda p: flip(p.receipt, -64 - 32 - 4 - 8 - 8)
 
 
-def stopped(paper, model):
+def stopped(paper):
     """An honest answer that ends with a stop sequence: the program makes none so far."""
     if len(paper.answer) < 4 or paper.receipt[148] == 4:
         return None
@@ -237,6 +236,44 @@ def stopped(paper, model):
     signed_again(paper)
     paper.file["opening"].pop("text", None)
     return paper
+
+
+def evidence(content, first, lie):
+    """A checkpoint over the first tokens of an answer, and whether one of them is wrong."""
+    paper = Paper(content)
+    job, tokens = paper.parsed(), paper.answer[:first]
+    if lie:
+        change(tokens, first // 2)
+    offer = bytearray(paper.offer[:-64])
+    offer[1:65] = public(NETWORK) + public(RECEIPTS)
+    point = job.commitment() + bytes(32) + struct.pack("<I", first) + job.prefix_digest(tokens)
+    paper.file["opening"].pop("text", None)
+    opening = paper.file["opening"] | {"answer": tokens}
+    parts = {
+        "format": "mutirao-evidence/1",
+        "checkpoint": sign(RECEIPTS, "checkpoint", point).hex(),
+        "offer": sign(NETWORK, "offer", bytes(offer)).hex(),
+        "opening": opening,
+    }
+    return parts
+
+
+def try_evidence(content, court, ask):
+    count = min(16, len(Paper(content).answer))
+    if count == 0:
+        return
+    guilty, true = evidence(content, count, True), evidence(content, count, False)
+    dumped = lambda file, **more: json.dumps(file | more).encode()
+    court.expect("evidence of a lie", dumped(guilty), True, ask=ask)
+    court.expect("evidence of no lie", dumped(true), False, ("not guilty",), ask=ask)
+    other = dumped(guilty, checkpoint=true["checkpoint"])
+    court.expect("evidence of other tokens", other, False, ("the evidence does not hold",), ask=ask)
+    moved = dumped(guilty, offer=Bundle(content).offer.bytes.hex())
+    court.expect("evidence against another", moved, False, ("the evidence does not hold",), ask=ask)
+    short = dumped(guilty, opening=guilty["opening"] | {"answer": guilty["opening"]["answer"][:-1]})
+    court.expect("evidence cut short", short, False, ("the evidence does not hold",), ask=ask)
+    both = dumped(guilty, receipt=Bundle(content).receipt.bytes.hex())
+    court.expect("two statements at once", both, False, ("error",), ask=ask)
 
 
 class Court:
@@ -324,9 +361,10 @@ def main():
             court.expect(f"{path}: honest", content, True)
             continue
         try_all(content, court, at == 0, dice)
+        try_evidence(content, court, at == 0)
         paper = Paper(content)
         paper.finish, paper.wrong = None, []
-        if stopped(paper, court.findings.model):
+        if stopped(paper):
             court.expect("a stop sequence", paper.bytes(), True, ask=at == 0)
     for line in court.wrong:
         print(f"WRONG: {line}")

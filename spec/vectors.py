@@ -10,6 +10,7 @@ import json
 import struct
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 from plain.answer import answer, choose
 from plain.arithmetic import COS, EXP2, SIG, Trap, rnd, signed
@@ -19,6 +20,7 @@ from plain.convert import attention_scale, convert
 from plain.fast import numpy
 from plain.model import Model
 from plain.operators import angle, attend, gate, norm, root, rotate, shorten
+from plain.replay import ROADS, replay
 from plain.sequence import Sequence
 
 
@@ -118,7 +120,26 @@ def check_answers(answers, models):
     for job in answers:
         expected = job["answer"], job["finish"], job["logits"]
         assert answer(models[job["model"]], job) == expected, job
+        replayed(models[job["model"]], job)
     return len(answers)
+
+
+def replayed(model, case):
+    """ENGINE-14.5, at once and one by one, of the answer and of each with one wrong token."""
+    names = {"max_tokens": case["max_tokens"], "stop": case["stop"], "seed": bytes.fromhex(case["seed"])}
+    names |= {name: case[name] for name in ("prompt", "top_k", "min_p", "top_p")}
+    names |= {"model": model.id, "op_set": 1, "grammar": False}
+    job = SimpleNamespace(temperature=case["temperature_milli"], **names)
+    found, finish = case["answer"], case["finish"]
+    for road in ROADS:
+        assert replay(model, job, found, finish, road=road) == ("exact", None, None), case
+        other = "length" if finish != "length" else "eos"
+        assert replay(model, job, found, other, road=road)[0] == "wrong finish", case
+        for at in {0, len(found) // 2, len(found) - 1} if found else ():
+            wrong = found[:at] + [found[at] ^ 1] + found[at + 1 :]
+            assert replay(model, job, wrong, finish, road=road) == ("diverges", at, found[at]), case
+        longer = found + [0]
+        assert replay(model, job, longer, finish, road=road) == ("diverges", len(found), None), case
 
 
 def check_conversion(conversion):

@@ -12,11 +12,11 @@ import json
 import sys
 from pathlib import Path
 
-from plain.bundle import Bundle
+from plain.bundle import BYTES, Bundle
 from plain.convert import convert
 from plain.judge import Findings
 from plain.model import Model
-from plain.source import Refused
+from plain.source import Refused, Tensors, read_json, want
 
 REFUSED, ERROR = 3, 1
 
@@ -25,9 +25,24 @@ def opened(place, profile):
     """A name and a model that has proven itself."""
     if place.is_file():
         return place.name, Model(place.read_bytes())
-    names = ("config.json", "model.safetensors", "tokenizer.json")
-    parts = [(place / name).read_bytes() for name in names]
-    return place.resolve().name, Model(convert(*parts, template(place), profile == "w4"))
+    config, tokenizer = ((place / name).read_bytes() for name in ("config.json", "tokenizer.json"))
+    file = convert(config, weights(place), tokenizer, template(place), profile == "w4")
+    return place.resolve().name, Model(file)
+
+
+def weights(place):
+    """One file, or those that an index names: ENGINE-16.1"""
+    one, index = place / "model.safetensors", place / "model.safetensors.index.json"
+    if one.is_file() or not index.is_file():
+        return one.read_bytes()
+    named = read_json(index.read_bytes()).get("weight_map", {})
+    for name in named.values():
+        plain = isinstance(name, str) and name not in (".", "..") and "/" not in name
+        want(plain and "\\" not in name, f"{name!r} is no plain name of a file")
+    files = {name: (place / name).read_bytes() for name in sorted(set(named.values()))}
+    there = {tensor: name for name, data in files.items() for tensor in Tensors(data).index}
+    want(there == named, "the index names other tensors than its files have")
+    return list(files.values())
 
 
 def template(place):
@@ -43,7 +58,8 @@ def template(place):
 def judged(path, findings, as_json):
     """The exit code of one file."""
     try:
-        bundle = Bundle(path.read_bytes())
+        with path.open("rb") as file:
+            bundle = Bundle(file.read(BYTES + 1))
         if bundle.job.model != findings.model.id:
             model = findings.model.id.hex()[:8]
             raise Refused(f"it is about model {bundle.job.model.hex()[:8]}, this one is {model}")

@@ -15,9 +15,8 @@ def weigh(logits, temperature):
         largest = max(logits)
         return [EXP2[min(rnd((largest - l) * inverse, 9), 65535)] for l in logits]
     logits = numpy.asarray(logits, "i8")
-    # A distance is below 2^32 and inverse below 2^39: further than 2^20 is 65535 in any case.
-    far = numpy.minimum(logits.max() - logits, 1 << 23)
-    steps = numpy.minimum((far * inverse + 256) >> 9, 65535)
+    # A distance is below 2^32 and inverse below 2^19.
+    steps = numpy.minimum(((logits.max() - logits) * inverse + 256) >> 9, 65535)
     return numpy.array(EXP2)[steps].tolist()
 
 

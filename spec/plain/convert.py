@@ -61,7 +61,8 @@ def proven(bits, name):
 
 class Conversion:
     def __init__(self, config, weights, w4):
-        self.config, self.tensors, self.w4 = config, Tensors(weights), w4
+        files = [weights] if isinstance(weights, bytes) else weights
+        self.config, self.tensors, self.w4 = config, Tensors(*files), w4
         self.tensors.only(known(config.layers))
 
     def gain(self, name):
@@ -123,7 +124,7 @@ def gains(gain):
 
 
 def convert(config, weights, tokenizer, template, w4=False):
-    """The model file of four published files; raises Refused."""
+    """The model file of published files, of which the weights may be several; raises Refused."""
     c = Config(config)
     work = Conversion(c, weights, w4)
     final = work.gain("model.norm")

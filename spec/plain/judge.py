@@ -72,10 +72,13 @@ class Findings:
             return "none in the opening"
         if isinstance(self.text, Unknown):
             return f"not checked: {self.text} is not read here"
+        layer, prompt = self.text, bundle.job.prompt
         try:
             matches = all(role in ROLES for role, _ in text.messages)
-            matches = matches and self.text.prompt(text.messages) == bundle.job.prompt
-            matches = matches and self.text.tokenizer.decode(bundle.answer) == text.answer
+            matches = matches and layer.tokenizer.decode(bundle.answer) == text.answer
+            # Where this Python does not know a character, a lie must not hide behind it.
+            matches = matches and layer.spells(text.messages, prompt)
+            matches = matches and layer.prompt(text.messages) == prompt
         except Refused:
             matches = False
         except Unknown as unknown:

@@ -91,10 +91,13 @@ class AtOnce(Given):
         return self.slice[behind] if behind < len(self.slice) else None
 
 
-def replay(model, job, answer, finish, index=None):
+ROADS = [OneByOne] if numpy is None else [AtOnce, OneByOne]
+
+
+def replay(model, job, answer, finish, index=None, road=ROADS[0]):
     """Says "exact", or "diverges" with a place and what belongs there, or "wrong finish" with the right one."""
     fits(model, job)
-    given = (AtOnce if numpy is not None else OneByOne)(model, job, cut(model, job, answer))
+    given = road(model, job, cut(model, job, answer))
     stated = finish == "provider_stopped" or finish == "cancelled" and index == len(answer)
     for count in range(len(answer) + 1):
         end, last = ending(job, model.header.ends, answer, count), count == len(answer)

@@ -35,27 +35,47 @@ def read_json(data):
         raise Refused(f"not JSON: {error}") from None
 
 
-class Tensors:
-    """A safetensors file: a length, an index in JSON, and numbers without holes between them."""
+def entries(index):
+    """Name, kind, sides, start and end of each tensor of an index, by their places."""
+    want(isinstance(index, dict), "the index of the weights is no object")
+    found, whole = [], lambda n: type(n) is int and 0 <= n < 1 << 63
+    for name, entry in index.items():
+        if name == "__metadata__":
+            continue
+        want(isinstance(entry, dict), f"tensor {name} is no object")
+        kind, sides, places = (entry.get(n) for n in ("dtype", "shape", "data_offsets"))
+        lists = isinstance(sides, list) and isinstance(places, list) and len(places) == 2
+        want(lists and all(map(whole, sides + places)), f"tensor {name} has no shape or place")
+        want(kind in SIZES, f"tensor {name} is {kind}")
+        found.append((*places, name, kind, sides))
+    return sorted(found)
 
-    def __init__(self, data):
+
+class Tensors:
+    """One or several safetensors files: a length, an index in JSON, and numbers without holes between
+    them."""
+
+    def __init__(self, *files):
+        self.index = {}
+        for data in files:
+            self.add(data)
+
+    def add(self, data):
         want(len(data) >= 8, "the weights are no safetensors file")
         size = int.from_bytes(data[:8], "little")
-        want(size <= min(len(data) - 8, 100_000_000), "the index of the weights is cut off")
-        self.index = read_json(data[8 : 8 + size])
-        want(isinstance(self.index, dict), "the index of the weights is no object")
-        self.index.pop("__metadata__", None)
-        self.numbers, end = memoryview(data)[8 + size :], 0
-        for name, entry in sorted(self.index.items(), key=lambda item: item[1]["data_offsets"]):
-            start, stop = entry["data_offsets"]
-            count = 1
-            for side in entry["shape"]:
+        want(size <= min(len(data) - 8, 1 << 24), "the index of the weights is cut off or too long")
+        numbers, end = memoryview(data)[8 + size :], 0
+        for start, stop, name, kind, sides in entries(read_json(data[8 : 8 + size])):
+            count = SIZES[kind]
+            for side in sides:
                 count *= side
             want(start == end and stop >= start, f"tensor {name} does not follow the one before it")
-            want(entry["dtype"] in SIZES, f"tensor {name} is {entry['dtype']}")
-            want(stop - start == count * SIZES[entry["dtype"]], f"tensor {name} has another length")
+            want(stop - start == count, f"tensor {name} has another length than its shape says")
+            want(stop <= len(numbers), f"tensor {name} is cut off")
+            want(name not in self.index, f"tensor {name} stands twice")
+            self.index[name] = kind, sides, numbers[start:stop]
             end = stop
-        want(end == len(self.numbers), "bytes that belong to no tensor")
+        want(end == len(numbers), "bytes that belong to no tensor")
 
     def only(self, known):
         for name in sorted(self.index):
@@ -64,10 +84,9 @@ class Tensors:
     def read(self, name, *shape):
         """The numbers of a tensor as doubles: a list of them, or a list of rows."""
         want(name in self.index, f"tensor {name} is missing")
-        entry = self.index[name]
-        want(entry["shape"] == list(shape), f"tensor {name} has shape {entry['shape']}")
-        start, end = entry["data_offsets"]
-        values = widen(self.numbers[start:end], entry["dtype"])
+        kind, sides, data = self.index[name]
+        want(sides == list(shape), f"tensor {name} has shape {sides}")
+        values = widen(data, kind)
         finite = (x - x == 0.0 for x in values) if numpy is None else numpy.isfinite(values)
         want(numpy.all(finite) if numpy else all(finite), f"tensor {name} is not finite")
         if len(shape) == 1:

@@ -113,17 +113,22 @@ class Tokenizer:
                     found += self.word(word)
         return found
 
-    def decode(self, tokens):
-        data = b""
+    def spelling(self, tokens, control=True):
+        """The bytes of tokens, with control tokens or without."""
+        data = []
         for token in tokens:
             text = self.texts.get(token)
             if text is None:
                 raise Refused(f"token {token} is not in the vocabulary")
             if text in self.special:
-                continue
-            whole = all(c in BYTE for c in text)
-            data += bytes(BYTE[c] for c in text) if whole else text.encode()
-        return data.decode("utf-8", "replace")
+                data.append(text.encode() if control else b"")
+            else:
+                whole = all(c in BYTE for c in text)
+                data.append(bytes(BYTE[c] for c in text) if whole else text.encode())
+        return b"".join(data)
+
+    def decode(self, tokens):
+        return self.spelling(tokens, control=False).decode("utf-8", "replace")
 
 
 # --- Templates: texts, `for`, `if`, joined strings, `trim` -------------------------------------------
@@ -296,9 +301,11 @@ class TextLayer:
     def __init__(self, model):
         self.tokenizer, self.template = Tokenizer(model.tokenizer), Template(model.template)
 
-    def prompt(self, messages):
-        """TEXT: what a person wrote never becomes a control token. Its spellings of one are replaced by
-        characters that occur nowhere, and encoded as ordinary text after the template ran."""
+    def pieces(self, messages):
+        """What the template makes of messages: texts, and whether each stands for a control spelling.
+
+        What a person wrote never becomes a control token. Its spellings of one are replaced by characters
+        that occur nowhere, and encoded as ordinary text after the template ran."""
         contents, control = [content for _, content in messages], self.tokenizer.control
         spelt = any(text in content for text in control for content in contents)
         used = set("".join(contents))
@@ -312,8 +319,16 @@ class TextLayer:
 
         given = [{"role": role, "content": sealed(content)} for role, content in messages]
         rendered = self.template.render({"messages": given, "add_generation_prompt": True})
-        tokens = []
-        for piece in re.split(f"([{''.join(seals)}])", rendered) if seals else [rendered]:
-            plain = piece in seals
-            tokens += self.tokenizer.encode(seals[piece] if plain else piece, not plain)
-        return tokens
+        cut = re.split(f"([{''.join(seals)}])", rendered) if seals else [rendered]
+        return [(seals.get(piece, piece), piece in seals) for piece in cut]
+
+    def prompt(self, messages):
+        encode = self.tokenizer.encode
+        parts = [encode(text, not plain) for text, plain in self.pieces(messages)]
+        return [token for part in parts for token in part]
+
+    def spells(self, messages, prompt):
+        """Whether the tokens of a prompt say what the template makes of messages, however it was cut into
+        tokens: needs no knowledge of characters."""
+        rendered = "".join(text for text, _ in self.pieces(messages))
+        return self.tokenizer.spelling(prompt) == rendered.encode()

@@ -14,8 +14,19 @@ fi
 export MUTIRAO="${MUTIRAO:-$PWD/target/release/mutirao}"
 many=${MUTIRAO_SLOW:-}
 [ "${1:-}" != all ] || many=1
+# numpy makes it faster, and is not needed; where PyPI cannot be had it is done without.
+python=${PYTHON:-python3}
+if [ "${1:-}" != inside ] && ! python3 -c 'import numpy' 2>/dev/null && python3 -c 'import venv, ensurepip' 2>/dev/null; then
+  environment=target/numpy
+  [ -x "$environment/bin/python" ] || python3 -m venv "$environment"
+  if "$environment/bin/python" -c 'import numpy' 2>/dev/null ||
+    timeout 60 "$environment/bin/pip" install --quiet --disable-pip-version-check numpy; then
+    python=$environment/bin/python
+  fi
+fi
 if [ "${1:-}" != inside ]; then
-  MUTIRAO_SLOW=$many exec unshare -rn bash "$0" inside
+  export PYTHON="$python" MUTIRAO_SLOW=$many
+  exec unshare -rn bash "$0" inside
 fi
 
 ip link set lo up
@@ -37,6 +48,7 @@ provider() {
   "$MUTIRAO" provide --json --throw-away-keys --listen 127.0.0.1:0 --threads 1 --pace 40 \
     --data-dir "$place/provider$1" >"$place/provider$1.json" 2>"$place/provider$1.txt" &
   local started=$!
+  disown
   for _ in $(seq 300); do
     [ -s "$place/provider$1.json" ] && break
     sleep 0.1
@@ -62,7 +74,6 @@ broken() {
   done
   [ -n "$writer" ] || { echo "nobody answered" >&2; exit 1; }
   kill -9 "${process[$writer]}"
-  wait "${process[$writer]}" 2>/dev/null || true
   unset "process[$writer]"
   wait "$asking"
   grep -q "→" "$place/seen.txt" || { cat "$place/seen.txt" >&2; echo "nobody took over" >&2; exit 1; }
@@ -72,7 +83,7 @@ greedy=("What is 17 + 25?" "What is 81 - 36?" "What is 7 times 8?"
   "Extract the order: Please send 12 crates of mangoes to Rosa on Friday." "What is Mutirão?"
   "Which day comes after Monday?" "Spell the word bell." "How many metres are 3 kilometres?"
   "How do you say house in Portuguese?" "Who is the baker?" "olá 🌻 <|end|> <|user|> ça va?"
-  "Which is larger, 31 or 13?")
+  "Which is larger, 31 or 13?" "Who lives by the river?" "What is the capital of the moon?")
 story="Tell me a story about a fox and a bell."
 sampled=("--temperature 0.7" "--temperature 1.3 --top-k 40" "--temperature 1 --top-p 0.9"
   "--temperature 1 --min-p 0.05" "--temperature 1.5 --top-k 50 --top-p 0.95 --min-p 0.02"
@@ -84,7 +95,7 @@ if [ -z "$many" ]; then
   greedy=("${greedy[@]:0:3}" "${greedy[10]}")
   sampled=("${sampled[@]:0:5}") stops=("${stops[@]:0:2}") lengths=(1 33)
 else
-  breaks=6 turns=2
+  breaks=8 turns=2
 fi
 long=$(for n in $(seq 70); do printf 'Ana walks to the river with %d apples. ' $((n * 37 % 98)); done)
 
@@ -110,7 +121,7 @@ for number in $(seq "$breaks"); do
 done
 echo "receipts: $count made, $breaks of them after a death in mid-answer"
 
-python3 spec/verify.py --json "$place"/[0-9]*.json >"$place/verdicts.txt"
+"$python" spec/verify.py --json "$place"/[0-9]*.json >"$place/verdicts.txt"
 held=$(grep -c '"holds": true' "$place/verdicts.txt")
 matched=$(grep -c '"text": "matches' "$place/verdicts.txt")
 [ "$held" = "$count" ] && [ "$matched" = "$count" ]
@@ -120,5 +131,5 @@ done
 echo "receipts: $held hold, $matched of them with their text"
 
 some=$([ -n "$many" ] && echo 1 || echo 6)
-python3 spec/forge.py --some "$some" --program "$MUTIRAO" "$place"/[0-9]*.json
+"$python" spec/forge.py --some "$some" --program "$MUTIRAO" "$place"/[0-9]*.json
 echo "receipts: passed"

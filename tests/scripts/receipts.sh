@@ -14,16 +14,22 @@ fi
 export MUTIRAO="${MUTIRAO:-$PWD/target/release/mutirao}"
 many=${MUTIRAO_SLOW:-}
 [ "${1:-}" != all ] || many=1
-# numpy makes it faster, and is not needed; where PyPI cannot be had it is done without.
-python=${PYTHON:-python3}
-if [ "${1:-}" != inside ] && ! python3 -c 'import numpy' 2>/dev/null && python3 -c 'import venv, ensurepip' 2>/dev/null; then
-  environment=target/numpy
-  [ -x "$environment/bin/python" ] || python3 -m venv "$environment"
-  if "$environment/bin/python" -c 'import numpy' 2>/dev/null ||
-    timeout 60 "$environment/bin/pip" install --quiet --disable-pip-version-check numpy; then
-    python=$environment/bin/python
+
+# numpy makes it faster and is not needed: where it is not here and PyPI cannot be had, it is done without.
+with_numpy() {
+  local environment=target/numpy
+  python3 -c 'import numpy' 2>/dev/null && { echo python3; return; }
+  if python3 -c 'import venv, ensurepip' 2>/dev/null; then
+    [ -x "$environment/bin/python" ] || python3 -m venv "$environment"
+    "$environment/bin/python" -c 'import numpy' 2>/dev/null ||
+      timeout 60 "$environment/bin/pip" install --quiet --disable-pip-version-check numpy >&2 || true
+    "$environment/bin/python" -c 'import numpy' 2>/dev/null && { echo "$environment/bin/python"; return; }
   fi
-fi
+  echo python3
+}
+
+python=${PYTHON:-}
+[ -n "$python" ] || python=$(with_numpy)
 if [ "${1:-}" != inside ]; then
   export PYTHON="$python" MUTIRAO_SLOW=$many
   exec unshare -rn bash "$0" inside

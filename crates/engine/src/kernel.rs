@@ -6,11 +6,15 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod input;
 pub mod packed;
 mod scalar;
 #[cfg(test)]
 mod tests;
 
+pub use input::{ENTRY_MAX, Input};
 pub use packed::{Packed, TILE};
 
 use std::ops::Range;
@@ -25,6 +29,9 @@ enum Set {
     /// Made only by [`Kernels::detect`], after asking the processor.
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// With byte and word instructions and VNNI; made only by [`Kernels::detect`].
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
 }
 
 impl Default for Kernels {
@@ -41,14 +48,27 @@ impl Kernels {
     }
 
     /// The fastest that this processor runs.
-    // spec: ENGINE-1.5
     #[must_use]
     pub fn detect() -> Self {
+        Self::available().pop().unwrap_or_else(Self::scalar)
+    }
+
+    /// All that this processor runs, the fastest last.
+    // spec: ENGINE-1.5
+    #[must_use]
+    pub fn available() -> Vec<Self> {
+        let mut sets = vec![Self::scalar()];
         #[cfg(target_arch = "x86_64")]
         if std::is_x86_feature_detected!("avx2") {
-            return Self(Set::Avx2);
+            sets.push(Self(Set::Avx2));
+            let wide = std::is_x86_feature_detected!("avx512f")
+                && std::is_x86_feature_detected!("avx512bw")
+                && std::is_x86_feature_detected!("avx512vnni");
+            if wide {
+                sets.push(Self(Set::Avx512));
+            }
         }
-        Self::scalar()
+        sets
     }
 
     /// A name for benchmarks.
@@ -58,22 +78,52 @@ impl Kernels {
             Set::Scalar => "scalar",
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => "avx512",
+        }
+    }
+
+    /// Lays activations out: whole tokens of `stride` entries, each at most [`ENTRY_MAX`].
+    ///
+    /// # Panics
+    /// When `x` does not hold whole tokens, or `stride` is not a multiple of 64.
+    #[must_use]
+    pub fn input(self, x: &[i16], stride: usize) -> Input<'_> {
+        let input = Input::plain(x, stride);
+        match self.0 {
+            Set::Scalar => input,
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 if input.tokens == 1 => input.with_limbs(),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => input,
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 if input.tokens == 1 => input.with_limbs(),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => input.with_blocks(),
         }
     }
 
     /// Writes the accumulators of `tiles` for every token into `out`: `[tile][token][TILE]`.
-    /// `x` holds the tokens' activations, each padded to [`Packed::stride`].
+    /// The input is one that the same kernels laid out.
     ///
     /// # Panics
-    /// When the lengths of `x` and `out` are not those of the packed matrix and `tiles`.
-    pub fn accumulate(self, packed: &Packed, tiles: Range<usize>, x: &[i16], out: &mut [i32]) {
+    /// When the lengths of `input` and `out` are not those of the packed matrix and `tiles`.
+    pub fn accumulate(
+        self,
+        packed: &Packed,
+        tiles: Range<usize>,
+        input: &Input<'_>,
+        out: &mut [i32],
+    ) {
         assert!(tiles.start <= tiles.end && tiles.end <= packed.tiles());
-        assert_eq!(x.len() % packed.stride(), 0);
-        assert_eq!(out.len(), tiles.len() * (x.len() / packed.stride()) * TILE);
+        assert_eq!(input.stride, packed.stride());
+        assert_eq!(out.len(), tiles.len() * input.tokens * TILE);
         match self.0 {
-            Set::Scalar => scalar::accumulate(packed, tiles, x, out),
+            Set::Scalar => scalar::accumulate(packed, tiles, input, out),
             #[cfg(target_arch = "x86_64")]
-            Set::Avx2 => avx2::accumulate(packed, tiles, x, out),
+            Set::Avx2 => avx2::accumulate(packed, tiles, input, out),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => avx512::accumulate(packed, tiles, input, out),
         }
     }
 
@@ -87,7 +137,7 @@ impl Kernels {
         match self.0 {
             Set::Scalar => scalar::dots(query, keys, out),
             #[cfg(target_arch = "x86_64")]
-            Set::Avx2 => avx2::dots(query, keys, out),
+            Set::Avx2 | Set::Avx512 => avx2::dots(query, keys, out),
         }
     }
 
@@ -100,7 +150,7 @@ impl Kernels {
         match self.0 {
             Set::Scalar => scalar::mix(powers, values, out),
             #[cfg(target_arch = "x86_64")]
-            Set::Avx2 => avx2::mix(powers, values, out),
+            Set::Avx2 | Set::Avx512 => avx2::mix(powers, values, out),
         }
     }
 }

@@ -11,8 +11,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 use thiserror::Error;
 
-/// Tokens of one pass: bounds the working memory; longer chunks run in pieces.
-const PASS_TOKENS: usize = 96;
+/// Most tokens of one pass: bounds the working memory; longer chunks run in pieces.
+const PASS_TOKENS: usize = 128;
 
 /// Why tokens could not be fed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -131,8 +131,10 @@ impl Session {
         visit: &mut dyn FnMut(usize, &[i32]),
     ) -> Result<(), EngineError> {
         let result = self.check(tokens).and_then(|()| {
-            tokens.chunks(PASS_TOKENS).enumerate().try_for_each(|(piece, tokens)| {
-                let before = piece * PASS_TOKENS;
+            // Equal pieces: a short last one would read all weights for a few tokens.
+            let size = tokens.len().div_ceil(tokens.len().div_ceil(PASS_TOKENS));
+            tokens.chunks(size).enumerate().try_for_each(|(piece, tokens)| {
+                let before = piece * size;
                 let mut shifted = |index: usize, logits: &[i32]| visit(before + index, logits);
                 self.pass(tokens, first.saturating_sub(before), pool, &mut shifted)
             })

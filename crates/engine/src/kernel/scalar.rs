@@ -1,16 +1,15 @@
 //! The plain twins: safe code for any machine, and the measure of every other kernel.
 
+use super::input::Input;
 use super::packed::{Packed, TILE};
 use crate::model::header::Profile;
 use std::ops::Range;
 
 /// Twin of [`super::Kernels::accumulate`].
-pub(super) fn accumulate(packed: &Packed, tiles: Range<usize>, x: &[i16], out: &mut [i32]) {
-    let stride = packed.stride();
+pub(super) fn accumulate(packed: &Packed, tiles: Range<usize>, input: &Input<'_>, out: &mut [i32]) {
     let mut blocks = out.chunks_exact_mut(TILE);
-    for tile in tiles {
-        let (q, m) = (packed.tile(tile), packed.groups(tile));
-        for x in x.chunks_exact(stride) {
+    for (q, m) in packed.each(tiles) {
+        for x in input.x.chunks_exact(input.stride) {
             let acc = match packed.profile() {
                 Profile::W8 => tile_8(q, m, x),
                 Profile::W4 => tile_4(q, m, x),
@@ -20,16 +19,15 @@ pub(super) fn accumulate(packed: &Packed, tiles: Range<usize>, x: &[i16], out: &
     }
 }
 
-fn tile_8(q: &[u8], m: &[i8], x: &[i16]) -> [i32; TILE] {
+fn tile_8(q: &[u8], m: &[u8], x: &[i16]) -> [i32; TILE] {
     let mut total = [0i32; TILE];
     let groups = q.chunks_exact(64 * TILE).zip(x.chunks_exact(64)).zip(m.chunks_exact(TILE));
     for ((q, x), m) in groups {
         let mut acc = [0i32; TILE];
-        for (q, x) in q.chunks_exact(2 * TILE).zip(x.chunks_exact(2)) {
-            let (first, second) = (i32::from(x[0]), i32::from(x[1]));
-            for (acc, q) in acc.iter_mut().zip(q.chunks_exact(2)) {
-                let pair = i32::from(q[0] as i8) * first + i32::from(q[1] as i8) * second;
-                *acc = acc.wrapping_add(pair);
+        for (q, x) in q.chunks_exact(4 * TILE).zip(x.chunks_exact(4)) {
+            for (acc, q) in acc.iter_mut().zip(q.chunks_exact(4)) {
+                let products = q.iter().zip(x).map(|(q, x)| (i32::from(*q) - 128) * i32::from(*x));
+                *acc = products.fold(*acc, i32::wrapping_add);
             }
         }
         add_scaled(&mut total, &acc, m);
@@ -37,16 +35,19 @@ fn tile_8(q: &[u8], m: &[i8], x: &[i16]) -> [i32; TILE] {
     total
 }
 
-fn tile_4(q: &[u8], m: &[i8], x: &[i16]) -> [i32; TILE] {
+fn tile_4(q: &[u8], m: &[u8], x: &[i16]) -> [i32; TILE] {
     let mut total = [0i32; TILE];
     let groups = q.chunks_exact(16 * TILE).zip(x.chunks_exact(32)).zip(m.chunks_exact(TILE));
     for ((q, x), m) in groups {
         let mut acc = [0i32; TILE];
-        for (q, x) in q.chunks_exact(TILE).zip(x.chunks_exact(2)) {
-            let (first, second) = (i32::from(x[0]), i32::from(x[1]));
-            for (acc, q) in acc.iter_mut().zip(q) {
-                let (low, high) = (i32::from(q & 15) - 8, i32::from(q >> 4) - 8);
-                *acc = acc.wrapping_add(low * first + high * second);
+        for (q, x) in q.chunks_exact(4 * TILE).zip(x.chunks_exact(8)) {
+            let (first, second) = x.split_at(4);
+            for (acc, q) in acc.iter_mut().zip(q.chunks_exact(4)) {
+                for ((q, first), second) in q.iter().zip(first).zip(second) {
+                    let low = (i32::from(q & 15) - 8) * i32::from(*first);
+                    let high = (i32::from(q >> 4) - 8) * i32::from(*second);
+                    *acc = acc.wrapping_add(low + high);
+                }
             }
         }
         add_scaled(&mut total, &acc, m);
@@ -54,9 +55,9 @@ fn tile_4(q: &[u8], m: &[i8], x: &[i16]) -> [i32; TILE] {
     total
 }
 
-fn add_scaled(total: &mut [i32; TILE], acc: &[i32; TILE], m: &[i8]) {
+fn add_scaled(total: &mut [i32; TILE], acc: &[i32; TILE], m: &[u8]) {
     for ((total, acc), m) in total.iter_mut().zip(acc).zip(m) {
-        *total = total.wrapping_add(acc.wrapping_mul(i32::from(*m)));
+        *total = total.wrapping_add(acc.wrapping_mul(i32::from(*m as i8)));
     }
 }
 

@@ -113,9 +113,10 @@ pub(crate) fn run(
     let mut values = vec![0i32; tiles * tokens * TILE];
     let grain = split::grain(pool, tiles, TILE * input.stride * tokens);
     let mut pieces = pieces(matrices, tokens, grain, &mut values);
+    let laid_out = kernels.input(&input.x, input.stride);
     split::each(pool, &mut pieces, 1, &|piece: &mut Piece<'_>| {
         let Piece { linear, tiles, out } = piece;
-        kernels.accumulate(&linear.packed, tiles.clone(), &input.x, out);
+        kernels.accumulate(&linear.packed, tiles.clone(), &laid_out, out);
         for (tile, out) in tiles.clone().zip(out.chunks_exact_mut(tokens * TILE)) {
             scale_tile(linear, tile, &input.exponent, out, traps);
         }

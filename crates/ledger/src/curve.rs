@@ -177,6 +177,22 @@ impl Point {
     }
 }
 
+/// A point's encoding, for errors: it is small and shows its first bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PointName(pub [u8; 32]);
+
+impl fmt::Debug for PointName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl From<Point> for PointName {
+    fn from(point: Point) -> Self {
+        Self(point.bytes)
+    }
+}
+
 impl PartialEq for Point {
     fn eq(&self, other: &Self) -> bool {
         self.bytes == other.bytes

@@ -5,10 +5,22 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
+pub mod block;
+pub mod build;
+pub mod cell;
 pub mod commit;
 pub mod curve;
+pub mod examine;
 pub mod key;
 pub mod note;
+pub mod range;
+pub mod rules;
+pub mod sigma;
+pub mod state;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod transcript;
+pub mod tx;
+
+#[cfg(test)]
+mod tests;

@@ -60,6 +60,11 @@ impl Transcript {
         });
         Nonces(keyed.finalize(rng))
     }
+
+    /// The transcript for the range proof, which the library continues.
+    pub(crate) fn into_inner(self) -> Merlin {
+        self.0
+    }
 }
 
 /// Nonces of one proof.

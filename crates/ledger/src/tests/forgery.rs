@@ -1,0 +1,1 @@
+//! Every forgery that one missing check would let through.

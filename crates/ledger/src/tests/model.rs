@@ -1,0 +1,1 @@
+//! Random days beside a plain model of balances.

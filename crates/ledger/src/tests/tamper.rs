@@ -1,0 +1,1 @@
+//! One byte changed, anywhere.

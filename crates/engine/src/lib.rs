@@ -23,6 +23,7 @@ pub mod testing;
 pub use kernel::Kernels;
 pub use load::{ConvertError, LoadError, Source};
 pub use model::Model;
-pub use model::header::{Family, Header, Profile, Shape};
+pub use model::header::{Header, Profile, Shape};
+pub use model::variant::Variant;
 pub use run::{Generation, JobError, Prefill, Replay, Step};
 pub use session::{EngineError, Logits, Session};

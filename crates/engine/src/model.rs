@@ -4,6 +4,7 @@ pub mod bounds;
 pub mod header;
 pub mod llama;
 pub mod matrix;
+pub mod variant;
 
 use crate::load::LoadError;
 use crate::load::format::File;

@@ -4,6 +4,7 @@
 //! same bits. A number named `Fx` or `bits` counts fraction bits: value = integer / 2^bits.
 
 pub mod attention;
+pub mod cap;
 pub mod l2;
 pub mod linear;
 pub mod logits;

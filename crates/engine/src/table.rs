@@ -1,4 +1,4 @@
-//! The three tables of op set 1, made by integer arithmetic alone.
+//! The tables of op set 1, made by integer arithmetic alone.
 //!
 //! Each entry is computed with a proven error far below the distance of its true value from the
 //! nearest rounding boundary (a test checks that distance for every entry), so the tables are the
@@ -6,12 +6,13 @@
 
 pub mod cosine;
 pub mod exponential;
+pub mod gelu;
 mod q62;
 pub mod sigmoid;
 
 use std::sync::OnceLock;
 
-/// The three tables.
+/// The four tables.
 // spec: ENGINE-2.1
 #[derive(Debug)]
 pub struct Tables {
@@ -21,6 +22,8 @@ pub struct Tables {
     pub cosine: Vec<i16>,
     /// `SIG[i + 32768] = round(65536 / (1 + e^(-i/2048)))`, i in -32768..32768.
     pub sigmoid: Vec<u32>,
+    /// `GEL[i + 32768] = round(65536 sigmoid(sqrt(8/pi) (z + 0.044715 z^3)))`, z = i/2048.
+    pub gelu: Vec<u32>,
 }
 
 impl Tables {
@@ -31,6 +34,7 @@ impl Tables {
             exponential: exponential::table(),
             cosine: cosine::table(),
             sigmoid: sigmoid::table(),
+            gelu: gelu::table(),
         })
     }
 }

@@ -8,13 +8,14 @@ mod gguf;
 
 pub use gguf::GgufWriter;
 
-use crate::load::format::{self, TensorKind, gain_sections, matrix_sections};
-use crate::model::bounds::{Behind, Fit, finest_norm};
+use crate::load::format::{self, TensorKind, bias_sections, gain_sections, matrix_sections};
+use crate::model::bounds::{Behind, Fit, NO_BIAS, after_norm_holds, finest_head_norm, finest_norm};
 use crate::model::header::{
-    BITS_MAX, Family, GATE_BITS_MAX, Header, LayerScales, OP_SET_1, Profile, Shape, attention_scale,
+    BITS_MAX, GATE_BITS_MAX, Header, LayerScales, OP_SET_1, Profile, Shape, attention_scale,
 };
 use crate::model::matrix::Matrix;
-use crate::op::linear::ROW_SQUARES_BOUND;
+use crate::model::variant::{Activation, Variant, Window};
+use crate::op::linear::{BIAS_BITS, ROW_SQUARES_BOUND};
 use crate::op::rmsnorm::NormScales;
 use mutirao_wire::Token;
 
@@ -48,6 +49,51 @@ pub fn village_shape() -> Shape {
         context: 2048,
         tied: 1,
     }
+}
+
+/// Every difference from Llama alone, and the families that have several, by name.
+#[must_use]
+pub fn variants(shape: &Shape) -> Vec<(&'static str, Variant)> {
+    let plain = Variant::default();
+    let epsilon = 42_949 * u64::from(shape.head_size);
+    let pairs = u64::from(shape.head_size / 2);
+    let window = |positions, each| Window {
+        positions,
+        rope: (0..pairs).map(|pair| (1 << 60) / (pair + 1)).collect(),
+        layers: (0..shape.layers).map(|layer| layer % each == 0).collect(),
+    };
+    let gemma = Variant { after_norm: true, activation: Activation::Gelu, ..plain.clone() };
+    vec![
+        ("llama", plain.clone()),
+        ("mistral", Variant { window: Some(window(9, 1)), ..plain.clone() }),
+        ("qwen2", Variant { biased: true, ..plain.clone() }),
+        ("qwen3", Variant { head_norm: Some(epsilon), ..plain.clone() }),
+        ("gemma", Variant { activation: Activation::Gelu, ..plain.clone() }),
+        (
+            "gemma2",
+            Variant {
+                score_cap: 147_732,
+                logit_cap: 30 << 12,
+                window: Some(window(5, 2)),
+                ..gemma.clone()
+            },
+        ),
+        (
+            "gemma3",
+            Variant { head_norm: Some(epsilon), window: Some(window(12, 2)), ..gemma.clone() },
+        ),
+        (
+            "everything",
+            Variant {
+                biased: true,
+                head_norm: Some(epsilon),
+                score_cap: 256,
+                logit_cap: 1 << 23,
+                window: Some(window(1, 2)),
+                ..gemma
+            },
+        ),
+    ]
 }
 
 /// A model file of `shape` in 8 bits: token 0 ends a text, tokenizer and template are empty.
@@ -130,6 +176,8 @@ pub struct Recipe {
     seed: u64,
     shape: Shape,
     kind: Kind,
+    /// How it differs from Llama.
+    pub variant: Variant,
     /// 8 or 4 bits.
     pub profile: Profile,
     /// `tokenizer.json`.
@@ -148,6 +196,7 @@ impl Recipe {
             seed,
             shape,
             kind: Kind::Ordinary,
+            variant: Variant::default(),
             profile: Profile::W8,
             tokenizer: Vec::new(),
             template: Vec::new(),
@@ -159,6 +208,12 @@ impl Recipe {
     #[must_use]
     pub fn adversarial(self) -> Self {
         Self { kind: Kind::Adversarial, ..self }
+    }
+
+    /// The same as another relative of Llama.
+    #[must_use]
+    pub fn variant(self, variant: Variant) -> Self {
+        Self { variant, ..self }
     }
 
     /// Builds the model file.
@@ -191,7 +246,7 @@ impl Recipe {
         Header {
             op_set: OP_SET_1,
             profile: self.profile,
-            family: Family::Llama,
+            variant: self.variant.clone(),
             name: "random".to_owned(),
             shape: self.shape,
             residual_bits: 16,
@@ -226,6 +281,28 @@ impl Builder<'_> {
         let gain: Vec<i16> = (0..self.recipe.shape.hidden).map(&mut one).collect();
         let scales = finest_norm(&gain, 14, 22).expect("some scale holds");
         (gain, scales)
+    }
+
+    /// Gains of the norm of a head.
+    fn head_gain(&mut self) -> (Vec<i16>, NormScales) {
+        let (mut gain, _) = self.gain();
+        let size = self.recipe.shape.head_size as usize;
+        gain = gain.into_iter().cycle().take(size).collect();
+        let scales = finest_head_norm(&gain, 14, 27).expect("some scale holds");
+        (gain, scales)
+    }
+
+    /// Gains of a norm whose output is added to the residual stream.
+    fn after_gain(&mut self) -> Vec<i16> {
+        let (gain, _) = self.gain();
+        assert!(after_norm_holds(&gain, 14, 16), "of ordinary widths");
+        gain
+    }
+
+    /// Biases of up to two, or a hundred for an adversary, in sixteenths.
+    fn bias(&mut self, rows: u32) -> Vec<i32> {
+        let most = if self.is(Kind::Adversarial) { 1600 } else { 32 };
+        (0..rows).map(|_| self.dice.within(-most, most) as i32).collect()
     }
 
     /// A matrix with rows of about one over the root of `columns` for an `exponent` of 25.
@@ -292,22 +369,78 @@ impl Builder<'_> {
         matrix
     }
 
+    /// A matrix of heads behind a norm, with its biases and its scales.
+    fn heads(
+        &mut self,
+        rows: u32,
+        (gain, scales): (&[i16], NormScales),
+        (fit, most): (Fit, u8),
+    ) -> (Matrix, Vec<i32>, Vec<u8>) {
+        let (shape, size) = (self.recipe.shape, self.recipe.shape.head_size as usize);
+        let matrix = self.matrix(rows, shape.hidden, self.recipe.profile, 25);
+        let behind = Behind::new(&matrix, gain, scales);
+        let bias = if self.recipe.variant.biased { self.bias(rows) } else { Vec::new() };
+        let of = |row: usize, bits| bias.get(row).map(|bias| bias_at(*bias, bits).unsigned_abs());
+        let mut bits = behind.finest(size, fit, most, &of).expect("some scale holds");
+        if fit == Fit::Values {
+            let coarsest = bits.iter().copied().min().unwrap_or(0);
+            bits.iter_mut().for_each(|bits| *bits = (*bits).min(coarsest + 16));
+        }
+        let scaled = bias.iter().enumerate().map(|(row, bias)| bias_at(*bias, bits[row / size]));
+        let scaled = scaled.collect();
+        (matrix, scaled, bits)
+    }
+
     fn layer(&mut self, layer: u32, sections: &mut Vec<Vec<Vec<u8>>>) -> LayerScales {
-        let (shape, profile) = (self.recipe.shape, self.recipe.profile);
-        let size = shape.head_size as usize;
-        let last = self.is(Kind::Trapping) && layer + 1 == shape.layers;
+        let (shape, variant) = (self.recipe.shape, &self.recipe.variant);
         let (input_gain, input) = self.gain();
-        let heads = |builder: &mut Self, width, fit| {
-            let matrix = builder.matrix(width, shape.hidden, profile, 25);
-            let behind = Behind::new(&matrix, &input_gain, input);
-            (matrix, behind.finest(size, fit, BITS_MAX).expect("some scale holds"))
-        };
-        let (query, query_bits) = heads(self, shape.query_width(), Fit::Pairs);
-        let (key, key_bits) = heads(self, shape.kv_width(), Fit::Pairs);
-        let (value, mut value_bits) = heads(self, shape.kv_width(), Fit::Values);
-        let coarsest = value_bits.iter().copied().min().unwrap_or(0);
-        value_bits.iter_mut().for_each(|bits| *bits = (*bits).min(coarsest + 16));
-        let output = self.matrix(shape.hidden, shape.query_width(), profile, 25);
+        let behind = (input_gain.as_slice(), input);
+        let normed = variant.head_norm.is_some();
+        let pairs = if normed { (Fit::Wide, 16) } else { (Fit::Pairs, BITS_MAX) };
+        let (query, query_bias, query_bits) = self.heads(shape.query_width(), behind, pairs);
+        let (key, key_bias, key_bits) = self.heads(shape.kv_width(), behind, pairs);
+        let values = (Fit::Values, BITS_MAX);
+        let (value, value_bias, value_bits) = self.heads(shape.kv_width(), behind, values);
+        let output = self.matrix(shape.hidden, shape.query_width(), self.recipe.profile, 25);
+        sections.push(gain_sections(&input_gain));
+        sections.extend([&query, &key, &value].map(matrix_sections));
+        if variant.biased {
+            sections.extend([&query_bias, &key_bias, &value_bias].map(|bias| bias_sections(bias)));
+        }
+        let head_norms = normed.then(|| {
+            [(); 2].map(|()| {
+                let (gain, scales) = self.head_gain();
+                sections.push(gain_sections(&gain));
+                scales
+            })
+        });
+        sections.push(matrix_sections(&output));
+        if variant.after_norm {
+            sections.push(gain_sections(&self.after_gain()));
+        }
+        let (post, gate_bits, up_bits) = self.feed_forward(layer, sections);
+        let after_gain_bits = variant.after_norm.then_some([14; 2]);
+        LayerScales {
+            input,
+            query_bits,
+            key_bits,
+            value_bits,
+            post,
+            gate_bits,
+            up_bits,
+            head_norms,
+            after_gain_bits,
+        }
+    }
+
+    /// The second half of a layer: the scales of its norm, gate and up.
+    fn feed_forward(
+        &mut self,
+        layer: u32,
+        sections: &mut Vec<Vec<Vec<u8>>>,
+    ) -> (NormScales, u8, u8) {
+        let (shape, profile) = (self.recipe.shape, self.recipe.profile);
+        let last = self.is(Kind::Trapping) && layer + 1 == shape.layers;
         let (post_gain, post) = self.gain();
         let gates = |builder: &mut Self| {
             let mut matrix = builder.matrix(shape.inner, shape.hidden, profile, 25);
@@ -315,7 +448,7 @@ impl Builder<'_> {
                 read_first(&mut matrix);
             }
             let behind = Behind::new(&matrix, &post_gain, post);
-            let bits = behind.finest(matrix.rows, Fit::Gates, GATE_BITS_MAX);
+            let bits = behind.finest(matrix.rows, Fit::Gates, GATE_BITS_MAX, NO_BIAS);
             (matrix, bits.expect("some scale holds")[0])
         };
         let (gate, gate_bits) = gates(self);
@@ -324,12 +457,19 @@ impl Builder<'_> {
         if last {
             overflow(&mut down);
         }
-        sections.push(gain_sections(&input_gain));
-        sections.extend([&query, &key, &value, &output].map(matrix_sections));
         sections.push(gain_sections(&post_gain));
         sections.extend([&gate, &up, &down].map(matrix_sections));
-        LayerScales { input, query_bits, key_bits, value_bits, post, gate_bits, up_bits }
+        if self.recipe.variant.after_norm {
+            sections.push(gain_sections(&self.after_gain()));
+        }
+        (post, gate_bits, up_bits)
     }
+}
+
+/// A bias in sixteenths with eight fraction bits more than `bits`.
+fn bias_at(sixteenths: i32, bits: u8) -> i32 {
+    let wide = i64::from(sixteenths) << (u32::from(bits) + BIAS_BITS) >> 4;
+    i32::try_from(wide).unwrap_or(i32::MAX)
 }
 
 /// Weakens a row until its certificate holds, group by group, and no further.

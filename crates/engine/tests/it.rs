@@ -6,6 +6,8 @@ mod answers;
 mod chunks;
 #[path = "it/conversion.rs"]
 mod conversion;
+#[path = "it/families.rs"]
+mod families;
 #[path = "it/files.rs"]
 mod files;
 #[path = "it/gguf.rs"]

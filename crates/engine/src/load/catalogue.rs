@@ -66,7 +66,7 @@ pub enum SourceError {
         name: String,
     },
     /// The model has a tensor that conversion would silently leave out.
-    #[error("tensor {name} has no place in op set 1's Llama")]
+    #[error("tensor {name} has no place in a model of this family")]
     Unknown {
         /// The tensor.
         name: String,

@@ -1,7 +1,12 @@
 //! Reads a published `config.json` and refuses by name what op set 1 cannot run.
 
-use crate::load::quantise::Real;
+mod family;
+mod rope;
+
+use crate::load::quantise::{Real, Rope};
 use crate::model::header::{END_OF_TEXT_MAX, Shape};
+use crate::model::variant::Activation;
+use family::Family;
 use mutirao_wire::Token;
 use mutirao_wire::limits::MODEL_NAME_BYTES_MAX;
 use serde_json::{Map, Value};
@@ -43,12 +48,36 @@ pub(crate) struct Config {
     pub(crate) name: String,
     pub(crate) shape: Shape,
     pub(crate) epsilon: Real,
-    pub(crate) rope_theta: Real,
+    pub(crate) rope: Rope,
     pub(crate) end_of_text: Vec<Token>,
+    /// Scores are divided by the root of this.
+    pub(crate) attention_size: u32,
+    pub(crate) activation: Activation,
+    pub(crate) window: Option<ConfigWindow>,
+    pub(crate) score_cap: Option<Real>,
+    pub(crate) logit_cap: Option<Real>,
+    /// Queries, keys and values have biases.
+    pub(crate) biased: bool,
+    /// Queries and keys are normed head by head.
+    pub(crate) head_norm: bool,
+    /// What attention and feed-forward give is normed before it is added.
+    pub(crate) after_norm: bool,
+    /// Published gains lack one.
+    pub(crate) offset_gains: bool,
+    /// Rows of the embedding are multiplied by the root of their length before the first layer.
+    pub(crate) scaled_embedding: bool,
+}
+
+/// Layers that see only the latest positions.
+#[derive(Debug)]
+pub(crate) struct ConfigWindow {
+    pub(crate) positions: u32,
+    pub(crate) rope: Rope,
+    pub(crate) layers: Vec<bool>,
 }
 
 impl Config {
-    // spec: ENGINE-15.8
+    // spec: ENGINE-15.8, ENGINE-15.9
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
         if bytes.len() > CONFIG_BYTES_MAX {
             return Err(ConfigError::NotJson(format!("{} bytes are too many", bytes.len())));
@@ -60,13 +89,25 @@ impl Config {
                 .as_object()
                 .ok_or_else(|| ConfigError::NotJson("it is not an object".to_owned()))?,
         );
+        let family = fields.family()?;
         fields.refuse_what_cannot_run()?;
-        let shape = fields.shape()?;
+        let shape = fields.shape(family)?;
+        let (rope, window_rope) = fields.ropes(family)?;
         Ok(Self {
-            name: fields.name(),
+            name: fields.name(family),
             epsilon: fields.real("rms_norm_eps")?,
-            rope_theta: fields.rope_theta()?,
+            rope,
             end_of_text: fields.end_of_text(shape.vocabulary)?,
+            attention_size: fields.attention_size(family, &shape)?,
+            activation: fields.activation(family)?,
+            window: fields.window(family, &shape, window_rope)?,
+            score_cap: fields.cap(family, "attn_logit_softcapping")?,
+            logit_cap: fields.cap(family, "final_logit_softcapping")?,
+            biased: family == Family::Qwen2,
+            head_norm: matches!(family, Family::Qwen3 | Family::Gemma3),
+            after_norm: matches!(family, Family::Gemma2 | Family::Gemma3),
+            offset_gains: family.is_gemma(),
+            scaled_embedding: family.is_gemma(),
             shape,
         })
     }
@@ -81,45 +122,23 @@ impl Fields<'_> {
     }
 
     fn refuse_what_cannot_run(&self) -> Result<(), ConfigError> {
-        self.must_be("model_type", "llama", "only the Llama family runs under op set 1")?;
-        self.must_be("hidden_act", "silu", "op set 1 has the SwiGLU activation only")?;
-        if let Some(list) = self.get("architectures") {
-            let known = list
-                .as_array()
-                .is_some_and(|list| list.iter().all(|name| name == "LlamaForCausalLM"));
-            self.unless(known, "architectures", list, "only LlamaForCausalLM is known")?;
-        }
         for (field, reason) in [
-            ("attention_bias", "op set 1 has no bias in attention"),
+            ("attention_bias", "op set 1 has no bias behind attention"),
             ("mlp_bias", "op set 1 has no bias in the feed-forward layer"),
+            ("use_bidirectional_attention", "op set 1 looks backwards only"),
         ] {
             let value = self.get(field).unwrap_or(&Value::Bool(false));
             self.unless(value == &Value::Bool(false), field, value, reason)?;
         }
-        for (field, reason) in [
-            ("rope_scaling", "scaled rotary embeddings are not in op set 1"),
-            ("quantization_config", "only unquantised weights can be converted"),
-            ("sliding_window", "op set 1 attends to all positions"),
-        ] {
-            let value = self.get(field).unwrap_or(&Value::Null);
-            let harmless = value.is_null() || field == "rope_scaling" && is_default_rope(value);
-            self.unless(harmless, field, value, reason)?;
-        }
+        let field = "quantization_config";
+        let value = self.get(field).unwrap_or(&Value::Null);
+        let reason = "only unquantised weights can be converted";
+        self.unless(value.is_null(), field, value, reason)?;
         let whole = Value::from(1);
         let field = "partial_rotary_factor";
         let value = self.get(field).unwrap_or(&whole);
         let is_whole = Real::from_json(value) == Real::from_json(&whole);
         self.unless(is_whole, field, value, "op set 1 turns whole heads")
-    }
-
-    fn must_be(
-        &self,
-        field: &'static str,
-        wanted: &'static str,
-        reason: &'static str,
-    ) -> Result<(), ConfigError> {
-        let value = self.get(field).ok_or(ConfigError::Field { field, wanted })?;
-        self.unless(value == wanted, field, value, reason)
     }
 
     fn unless(
@@ -144,9 +163,9 @@ impl Fields<'_> {
         if self.get(field).is_some() { self.number(field) } else { Ok(otherwise) }
     }
 
-    /// A flag that is not set where it is missing.
-    fn flag(&self, field: &'static str) -> Result<bool, ConfigError> {
-        let flag = self.get(field).map_or(Some(false), Value::as_bool);
+    /// A flag, with its value where it is missing.
+    fn flag(&self, field: &'static str, otherwise: bool) -> Result<bool, ConfigError> {
+        let flag = self.get(field).map_or(Some(otherwise), Value::as_bool);
         flag.ok_or(ConfigError::Field { field, wanted: "true or false" })
     }
 
@@ -155,12 +174,13 @@ impl Fields<'_> {
         real.ok_or(ConfigError::Field { field, wanted: "a positive number" })
     }
 
-    fn shape(&self) -> Result<Shape, ConfigError> {
+    fn shape(&self, family: Family) -> Result<Shape, ConfigError> {
         let hidden = self.number("hidden_size")?;
         let heads = self.number("num_attention_heads")?;
-        let head_size = match heads {
-            0 => 0,
-            _ => self.number_or("head_dim", hidden / heads)?,
+        let head_size = match (heads, family.head_size()) {
+            (0, _) => 0,
+            (_, Some(size)) => self.number_or("head_dim", size)?,
+            (_, None) => self.number_or("head_dim", hidden / heads)?,
         };
         let context = self.number("max_position_embeddings")?;
         Ok(Shape {
@@ -172,24 +192,8 @@ impl Fields<'_> {
             inner: self.number("intermediate_size")?,
             vocabulary: self.number("vocab_size")?,
             context: context.min(crate::model::header::CONTEXT_MAX),
-            tied: self.flag("tie_word_embeddings")?.into(),
+            tied: self.flag("tie_word_embeddings", family.is_gemma())?.into(),
         })
-    }
-
-    /// Newer files keep `rope_theta` inside `rope_parameters`; older ones leave out 10 000.
-    fn rope_theta(&self) -> Result<Real, ConfigError> {
-        let field = "rope_parameters";
-        if let Some(value) = self.get(field) {
-            let reason = "scaled rotary embeddings are not in op set 1";
-            self.unless(is_default_rope(value), field, value, reason)?;
-            if let Some(theta) = value.get("rope_theta") {
-                let wanted = "a rope_theta above zero";
-                return Real::from_json(theta).ok_or(ConfigError::Field { field, wanted });
-            }
-        }
-        let theta = self.get("rope_theta").cloned().unwrap_or_else(|| Value::from(10_000));
-        Real::from_json(&theta)
-            .ok_or(ConfigError::Field { field: "rope_theta", wanted: "a number above zero" })
     }
 
     fn end_of_text(&self, vocabulary: u32) -> Result<Vec<Token>, ConfigError> {
@@ -209,20 +213,14 @@ impl Fields<'_> {
     }
 
     /// A name for people: `name`, or the last part of `_name_or_path`, or the family's.
-    fn name(&self) -> String {
+    fn name(&self, family: Family) -> String {
         let field = |field| self.get(field).and_then(Value::as_str);
         let path = field("_name_or_path").and_then(|path| path.rsplit('/').next());
-        let name = field("name").or(path).filter(|name| !name.is_empty()).unwrap_or("llama");
-        let mut name = name.to_owned();
+        let name = field("name").or(path).filter(|name| !name.is_empty());
+        let mut name = name.unwrap_or(family.name()).to_owned();
         while name.len() > MODEL_NAME_BYTES_MAX {
             name.pop();
         }
         name
     }
-}
-
-/// An object that says in so many words that nothing is scaled.
-fn is_default_rope(value: &Value) -> bool {
-    let kind = value.get("rope_type").or_else(|| value.get("type"));
-    kind.is_some_and(|kind| kind == "default")
 }

@@ -1,4 +1,4 @@
-//! Conversion: a published Llama in, a model file out. A pure function of the source bytes.
+//! Conversion: a published model in, a model file out. A pure function of the source bytes.
 //!
 //! Tensors are read a few rows at a time and go to a [`Sink`] one by one, so what is in memory is
 //! one converted tensor and little more, however large the model.
@@ -13,16 +13,18 @@ use crate::load::catalogue::{Catalogue, Files, InMemory, SourceError};
 use crate::load::config::{Config, ConfigError};
 use crate::load::format;
 use crate::load::gguf::GgufError;
-use crate::load::quantise::{self, FrequencyError, Gain};
+use crate::load::quantise::{self, Bias, CapUnits, FrequencyError, Gain, Reach, Values};
 use crate::load::safetensors::SafetensorsError;
 use crate::model::Model;
-use crate::model::bounds::{self, Behind, Fit, NORM_EXPONENT_MAX, SHIFT_MAX};
+use crate::model::bounds::{self, BIASED_SHIFT_MIN, Behind, Fit, NORM_EXPONENT_MAX, SHIFT_MAX};
 use crate::model::header::{
-    self, ALIGN_MAX, BITS_MAX, Family, GATE_BITS_MAX, Header, HeaderError, LayerScales, OP_SET_1,
-    Profile, Shape,
+    self, ALIGN_MAX, BITS_MAX, GATE_BITS_MAX, Header, HeaderError, LayerScales, OP_SET_1, Profile,
+    Shape,
 };
+use crate::model::variant::{Variant, Window};
 use crate::op::attention::EXTRA_BITS;
 use crate::op::logits;
+use crate::op::residual;
 use crate::op::rmsnorm::NormScales;
 use crate::op::swiglu::INDEX_BITS;
 use crate::pool::{Pool, Serial};
@@ -132,6 +134,9 @@ pub enum ConvertError {
     /// Epsilon cannot be represented.
     #[error("rms_norm_eps is too large for op set 1")]
     Epsilon,
+    /// A soft cap cannot be represented.
+    #[error("a soft cap is too large for op set 1")]
+    Cap,
     /// What was converted cannot be kept.
     #[error(transparent)]
     Sink(#[from] SinkError),
@@ -147,7 +152,7 @@ const RESIDUAL_BITS: u8 = 16;
 /// most 8, a score's shift is at most 62 also where all of a head's weights are zero.
 const PAIR_BITS_MAX: u8 = 27;
 
-/// What stands behind the number of a layer in a tensor's name.
+/// What stands behind the number of a layer in a tensor's name, in every family.
 const LAYER_TENSORS: [&str; 9] = [
     "input_layernorm.weight",
     "self_attn.q_proj.weight",
@@ -159,6 +164,15 @@ const LAYER_TENSORS: [&str; 9] = [
     "mlp.up_proj.weight",
     "mlp.down_proj.weight",
 ];
+/// And where queries, keys and values have biases.
+const BIASES: [&str; 3] =
+    ["self_attn.q_proj.bias", "self_attn.k_proj.bias", "self_attn.v_proj.bias"];
+/// And where heads are normed.
+const HEAD_NORMS: [&str; 2] = ["self_attn.q_norm.weight", "self_attn.k_norm.weight"];
+/// And where outputs are normed: the norm behind attention has the name that otherwise the one
+/// before the feed-forward layer has.
+const AFTER_NORMS: [&str; 2] =
+    ["pre_feedforward_layernorm.weight", "post_feedforward_layernorm.weight"];
 
 /// Converts a published model that is in memory to a model file in memory.
 ///
@@ -194,11 +208,15 @@ pub fn convert_into(
     check_texts(published.tokenizer, published.template)?;
     let config = Config::parse(published.config)?;
     config.shape.check()?;
-    let mut header = header(&config, profile)?;
-    published.catalogue.only(|name| is_known(name, config.shape.layers))?;
+    published.catalogue.only(|name| is_known(name, &config))?;
+    let residual_bits = residual_bits(published, &config)?;
+    let mut header = header(&config, profile, residual_bits)?;
+    header.check_front()?;
     let work = Work::new(published, &header, pool, sink);
-    let mut weights = Weights { work, shape: config.shape, profile };
-    let final_gain = weights.gain("model.norm.weight")?;
+    let variant = header.variant.clone();
+    let shape = config.shape;
+    let mut weights = Weights { work, config: &config, variant, shape, profile, residual_bits };
+    let final_gain = weights.final_gain("model.norm.weight")?;
     header.final_norm = final_gain.scales;
     weights.embedding(&final_gain)?;
     for (layer, scales) in (0..).zip(&mut header.layers) {
@@ -224,34 +242,102 @@ fn check_length(what: &'static str, bytes: &[u8], maximum: usize) -> Result<(), 
 /// Whether conversion reads a tensor of this name, or may leave it out: a tied model's second copy
 /// of its head, and rotary frequencies, which follow from the configuration.
 // spec: ENGINE-15.7
-fn is_known(name: &str, layers: u32) -> bool {
+fn is_known(name: &str, config: &Config) -> bool {
+    let layers = config.shape.layers;
     if ["model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"].contains(&name) {
         return true;
     }
     let part = name.strip_prefix("model.layers.").and_then(|rest| rest.split_once('.'));
     part.is_some_and(|(layer, part)| {
         let layer = layer.parse::<u32>().is_ok_and(|n| n < layers && n.to_string() == layer);
-        layer && (LAYER_TENSORS.contains(&part) || part == "self_attn.rotary_emb.inv_freq")
+        let known = LAYER_TENSORS.contains(&part)
+            || part == "self_attn.rotary_emb.inv_freq"
+            || config.biased && BIASES.contains(&part)
+            || config.head_norm && HEAD_NORMS.contains(&part)
+            || config.after_norm && AFTER_NORMS.contains(&part);
+        layer && known
+    })
+}
+
+/// Fraction bits of the residual stream. Where everything that is added to it is normed first, it
+/// is known how far it reaches, and it gets as many as fit.
+// spec: ENGINE-15.10
+fn residual_bits(published: &Published<'_>, config: &Config) -> Result<u8, ConvertError> {
+    /// Rows of the embedding that are read at once.
+    const ROWS: usize = 64;
+    if !config.after_norm {
+        return Ok(RESIDUAL_BITS);
+    }
+    let (vocabulary, hidden) = (config.shape.vocabulary as usize, config.shape.hidden as usize);
+    let sheet =
+        |name: &str, shape: &[usize]| published.catalogue.sheet(published.files, name, shape);
+    let mut reach = Reach::default();
+    let embedding = sheet("model.embed_tokens.weight", &[vocabulary, hidden])?;
+    for first in (0..vocabulary).step_by(ROWS) {
+        let mut rows = embedding.numbers(first..(first + ROWS).min(vocabulary))?;
+        if config.scaled_embedding {
+            rows.times_root(config.shape.hidden);
+        }
+        reach.begin(&rows);
+    }
+    for layer in 0..config.shape.layers {
+        for part in ["post_attention_layernorm", "post_feedforward_layernorm"] {
+            let name = format!("model.layers.{layer}.{part}.weight");
+            let mut gains = sheet(&name, &[hidden])?.numbers(0..1)?;
+            if config.offset_gains {
+                gains.plus_one();
+            }
+            reach.add(&gains);
+        }
+    }
+    Ok(reach.bits(residual::BITS))
+}
+
+/// What the network has beyond Llama.
+fn variant(config: &Config, residual_bits: u8) -> Result<Variant, ConvertError> {
+    let size = config.shape.head_size;
+    let cap = |cap: Option<_>, units| match cap.map(|cap| quantise::cap(cap, units)) {
+        None => Ok(0),
+        Some(cap) => cap.ok_or(ConvertError::Cap),
+    };
+    let head_epsilon = || {
+        let epsilon = quantise::epsilon(config.epsilon, size, residual_bits);
+        epsilon.ok_or(ConvertError::Epsilon)
+    };
+    let window = |window: &crate::load::config::ConfigWindow| {
+        let rope = quantise::frequencies(&window.rope, size)?;
+        let (positions, layers) = (window.positions, window.layers.clone());
+        Ok::<Window, ConvertError>(Window { positions, rope, layers })
+    };
+    Ok(Variant {
+        biased: config.biased,
+        head_norm: if config.head_norm { Some(head_epsilon()?) } else { None },
+        after_norm: config.after_norm,
+        activation: config.activation,
+        score_cap: cap(config.score_cap, CapUnits::Octaves)?,
+        logit_cap: cap(config.logit_cap, CapUnits::Logits)?,
+        window: config.window.as_ref().map(window).transpose()?,
     })
 }
 
 /// The header but for its scales, which have their place already.
-fn header(config: &Config, profile: Profile) -> Result<Header, ConvertError> {
+fn header(config: &Config, profile: Profile, residual_bits: u8) -> Result<Header, ConvertError> {
     let shape = config.shape;
-    let (attention_multiplier, attention_shift) = header::attention_scale(shape.head_size);
-    let epsilon = quantise::epsilon(config.epsilon, shape.hidden, RESIDUAL_BITS);
+    let (attention_multiplier, attention_shift) = header::attention_scale(config.attention_size);
+    let epsilon = quantise::epsilon(config.epsilon, shape.hidden, residual_bits);
+    let variant = variant(config, residual_bits)?;
     Ok(Header {
         op_set: OP_SET_1,
         profile,
-        family: Family::Llama,
+        layers: vec![no_scales(&shape, &variant); shape.layers as usize],
+        variant,
         name: config.name.clone(),
         shape,
-        residual_bits: RESIDUAL_BITS,
+        residual_bits,
         epsilon: epsilon.ok_or(ConvertError::Epsilon)?,
-        rope: quantise::frequencies(config.rope_theta, shape.head_size)?,
+        rope: quantise::frequencies(&config.rope, shape.head_size)?,
         attention_multiplier,
         attention_shift,
-        layers: vec![no_scales(&shape); shape.layers as usize],
         final_norm: NO_NORM,
         end_of_text: config.end_of_text.clone(),
     })
@@ -261,7 +347,7 @@ fn header(config: &Config, profile: Profile) -> Result<Header, ConvertError> {
 const NO_NORM: NormScales = NormScales { gain_bits: 0, value_bits: 0 };
 
 /// The scales of a layer that are not known yet: as many bytes as those that will be.
-fn no_scales(shape: &Shape) -> LayerScales {
+fn no_scales(shape: &Shape, variant: &Variant) -> LayerScales {
     let bits = |heads: u32| vec![0; heads as usize];
     LayerScales {
         input: NO_NORM,
@@ -271,8 +357,12 @@ fn no_scales(shape: &Shape) -> LayerScales {
         post: NO_NORM,
         gate_bits: 0,
         up_bits: 0,
+        head_norms: variant.head_norm.map(|_| [NO_NORM; 2]),
+        after_gain_bits: variant.after_norm.then_some([0; 2]),
     }
 }
+
+const LARGE_GAIN: &str = "a gain is too large for 16 bits";
 
 /// Exponents C that keep `C + input - output` within `least..=62`.
 // spec: ENGINE-3.7
@@ -285,23 +375,68 @@ fn exponents(input_bits: u8, output_bits: u8, least: u32) -> RangeInclusive<u8> 
 /// The tensors being read, in the order of the model file.
 struct Weights<'a> {
     work: Work<'a>,
+    config: &'a Config,
+    variant: Variant,
     shape: Shape,
     profile: Profile,
+    residual_bits: u8,
 }
 
 impl Weights<'_> {
+    /// The published gains of a norm, as what they multiply by.
+    fn gains(&mut self, name: &str, width: u32) -> Result<Values, ConvertError> {
+        let mut gains = self.work.vector(name, width)?;
+        if self.config.offset_gains {
+            gains.plus_one();
+        }
+        Ok(gains)
+    }
+
     fn gain(&mut self, name: &str) -> Result<Gain, ConvertError> {
-        self.work.gain(name, self.shape.hidden)
+        let gains = self.gains(name, self.shape.hidden)?;
+        quantise::gain(&gains).ok_or_else(|| unfit(name, LARGE_GAIN))
+    }
+
+    /// The gains before the head. A head that is the embedding is larger by what the embedding is
+    /// scaled by, so the gains are smaller by it.
+    // spec: ENGINE-15.10
+    fn final_gain(&mut self, name: &str) -> Result<Gain, ConvertError> {
+        let mut gains = self.gains(name, self.shape.hidden)?;
+        if self.config.scaled_embedding && self.shape.tied == 1 {
+            gains.over_root(self.shape.hidden);
+        }
+        quantise::gain(&gains).ok_or_else(|| unfit(name, LARGE_GAIN))
+    }
+
+    /// Keeps the gains of a norm of heads, which turn.
+    fn head_norm(&mut self, name: &str) -> Result<NormScales, ConvertError> {
+        let gains = self.gains(name, self.shape.head_size)?;
+        let gain = quantise::head_gain(&gains, PAIR_BITS_MAX);
+        let gain = gain.ok_or_else(|| unfit(name, LARGE_GAIN))?;
+        self.work.put_gain(&gain)?;
+        Ok(gain.scales)
+    }
+
+    /// Keeps the gains of a norm whose output is added to the residual stream.
+    fn after_norm(&mut self, name: &str) -> Result<u8, ConvertError> {
+        let gain = self.gain(name)?;
+        let bits = gain.scales.gain_bits;
+        if !bounds::after_norm_holds(&gain.integers, bits, self.residual_bits) {
+            return Err(unfit(name, "what it adds to the residual stream has no static bound"));
+        }
+        self.work.put_gain(&gain)?;
+        Ok(bits)
     }
 
     /// Also the head, where it is tied: then its shifts bound the exponents too.
     fn embedding(&mut self, final_gain: &Gain) -> Result<(), ConvertError> {
-        let mut range = exponents(0, RESIDUAL_BITS, 0);
+        let mut range = exponents(0, self.residual_bits, 0);
         if self.shape.tied == 1 {
             let head = head_exponents(final_gain);
             range = *range.start().max(head.start())..=*range.end().min(head.end());
         }
-        let manner = Manner { profile: Profile::W8, gain: None, exponents: &range };
+        let times_root = self.config.scaled_embedding;
+        let manner = Manner { profile: Profile::W8, gain: None, exponents: &range, times_root };
         let shape = (self.shape.vocabulary, self.shape.hidden);
         let embedding = self.work.matrix("model.embed_tokens.weight", shape, manner)?;
         self.work.put(embedding)
@@ -309,7 +444,8 @@ impl Weights<'_> {
 
     fn head(&mut self, final_gain: &Gain) -> Result<(), ConvertError> {
         let range = head_exponents(final_gain);
-        let manner = Manner { profile: Profile::W8, gain: Some(final_gain), exponents: &range };
+        let (gain, times_root) = (Some(final_gain), false);
+        let manner = Manner { profile: Profile::W8, gain, exponents: &range, times_root };
         let shape = (self.shape.vocabulary, self.shape.hidden);
         let head = self.work.matrix("lm_head.weight", shape, manner)?;
         self.work.put(head)
@@ -321,24 +457,85 @@ impl Weights<'_> {
         let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
         let input = self.gain(&name("input_layernorm"))?;
         self.work.put_gain(&input)?;
-        let (query, kv) = (shape.query_width(), shape.kv_width());
-        let query_bits = self.pairs(&name("self_attn.q_proj"), query, &input)?;
-        let key_bits = self.pairs(&name("self_attn.k_proj"), kv, &input)?;
-        let mut value_bits = self.values(&name("self_attn.v_proj"), kv, &input)?;
+        let [query_bits, key_bits, value_bits] = self.heads(layer, &input)?;
+        let head_norms = match self.variant.head_norm {
+            Some(_) => Some([
+                self.head_norm(&name("self_attn.q_norm"))?,
+                self.head_norm(&name("self_attn.k_norm"))?,
+            ]),
+            None => None,
+        };
         let coarsest = value_bits.iter().copied().min().unwrap_or(0);
-        value_bits.iter_mut().for_each(|bits| *bits = (*bits).min(coarsest + ALIGN_MAX));
-        let least = bounds::attention_exponent_max(query as usize);
-        let range = exponents(coarsest + EXTRA_BITS as u8, RESIDUAL_BITS, least);
-        self.plain(&name("self_attn.o_proj"), (shape.hidden, query), &range)?;
-        let post = self.gain(&name("post_attention_layernorm"))?;
+        let least = bounds::attention_exponent_max(shape.query_width() as usize);
+        let range = exponents(coarsest + EXTRA_BITS as u8, self.residual_bits, least);
+        let output = (shape.hidden, shape.query_width());
+        self.plain(&name("self_attn.o_proj"), output, &range)?;
+        let [after_attention, before, after] = match self.variant.after_norm {
+            true => [
+                "post_attention_layernorm",
+                "pre_feedforward_layernorm",
+                "post_feedforward_layernorm",
+            ],
+            false => ["", "post_attention_layernorm", ""],
+        };
+        let mut after_gain_bits = self.variant.after_norm.then_some([0; 2]);
+        if let Some(bits) = &mut after_gain_bits {
+            bits[0] = self.after_norm(&name(after_attention))?;
+        }
+        let post = self.gain(&name(before))?;
         self.work.put_gain(&post)?;
         let gate_bits = self.gates(&name("mlp.gate_proj"), &post, INDEX_BITS)?;
         let up_bits = self.gates(&name("mlp.up_proj"), &post, 0)?;
         let least = bounds::gate_exponent_max(shape.inner as usize);
-        let range = exponents(gate_bits + up_bits, RESIDUAL_BITS, least);
+        let range = exponents(gate_bits + up_bits, self.residual_bits, least);
         self.plain(&name("mlp.down_proj"), (shape.hidden, shape.inner), &range)?;
+        if let Some(bits) = &mut after_gain_bits {
+            bits[1] = self.after_norm(&name(after))?;
+        }
         let (input, post) = (input.scales, post.scales);
-        Ok(LayerScales { input, query_bits, key_bits, value_bits, post, gate_bits, up_bits })
+        Ok(LayerScales {
+            input,
+            query_bits,
+            key_bits,
+            value_bits,
+            post,
+            gate_bits,
+            up_bits,
+            head_norms,
+            after_gain_bits,
+        })
+    }
+
+    /// Queries, keys and values, and their biases: a scale for each head.
+    fn heads(&mut self, layer: u32, input: &Gain) -> Result<[Vec<u8>; 3], ConvertError> {
+        let (query, kv, size) =
+            (self.shape.query_width(), self.shape.kv_width(), self.shape.head_size);
+        let pairs = match self.variant.head_norm {
+            Some(_) => (Fit::Wide, self.residual_bits),
+            None => (Fit::Pairs, PAIR_BITS_MAX),
+        };
+        let kinds = [("q", query, pairs), ("k", kv, pairs), ("v", kv, (Fit::Values, BITS_MAX))];
+        let mut found: [Vec<u8>; 3] = Default::default();
+        let mut biases = Vec::new();
+        for ((kind, rows, fit), found) in kinds.into_iter().zip(&mut found) {
+            let name = format!("model.layers.{layer}.self_attn.{kind}_proj");
+            let bias = match self.variant.biased {
+                true => Some(Bias::new(self.work.vector(&format!("{name}.bias"), rows)?)),
+                false => None,
+            };
+            let name = format!("{name}.weight");
+            let mut bits = self.behind(&name, (rows, size), input, fit, bias.as_ref())?;
+            if fit.0 == Fit::Values {
+                let coarsest = bits.iter().copied().min().unwrap_or(0);
+                bits.iter_mut().for_each(|bits| *bits = (*bits).min(coarsest + ALIGN_MAX));
+            }
+            biases.extend(bias.map(|bias| (bias, rows, bits.clone())));
+            *found = bits;
+        }
+        for (bias, rows, bits) in &biases {
+            self.work.put_bias(bias, (*rows, size), bits)?;
+        }
+        Ok(found)
     }
 
     /// A matrix that no norm stands in front of.
@@ -348,25 +545,16 @@ impl Weights<'_> {
         shape: (u32, u32),
         exponents: &RangeInclusive<u8>,
     ) -> Result<(), ConvertError> {
-        let manner = Manner { profile: self.profile, gain: None, exponents };
+        let (gain, times_root) = (None, false);
+        let manner = Manner { profile: self.profile, gain, exponents, times_root };
         let matrix = self.work.matrix(name, shape, manner)?;
         self.work.put(matrix)
-    }
-
-    /// Queries or keys: one scale for each head.
-    fn pairs(&mut self, name: &str, rows: u32, gain: &Gain) -> Result<Vec<u8>, ConvertError> {
-        self.behind(name, (rows, self.shape.head_size), gain, Fit::Pairs, PAIR_BITS_MAX)
-    }
-
-    /// Values: one scale for each head.
-    fn values(&mut self, name: &str, rows: u32, gain: &Gain) -> Result<Vec<u8>, ConvertError> {
-        self.behind(name, (rows, self.shape.head_size), gain, Fit::Values, BITS_MAX)
     }
 
     /// Gate or up: one scale, at least `least`.
     fn gates(&mut self, name: &str, gain: &Gain, least: u32) -> Result<u8, ConvertError> {
         let inner = self.shape.inner;
-        let bits = self.behind(name, (inner, inner), gain, Fit::Gates, GATE_BITS_MAX)?;
+        let bits = self.behind(name, (inner, inner), gain, (Fit::Gates, GATE_BITS_MAX), None)?;
         let bits = bits.first().copied().filter(|bits| u32::from(*bits) >= least);
         bits.ok_or_else(|| unfit(name, "its outputs have no static scale"))
     }
@@ -378,14 +566,20 @@ impl Weights<'_> {
         name: &str,
         (rows, size): (u32, u32),
         gain: &Gain,
-        fit: Fit,
-        most: u8,
+        (fit, most): (Fit, u8),
+        bias: Option<&Bias>,
     ) -> Result<Vec<u8>, ConvertError> {
-        let range = exponents(gain.scales.value_bits, 0, NORM_EXPONENT_MAX);
-        let manner = Manner { profile: self.profile, gain: Some(gain), exponents: &range };
+        let least = if bias.is_some() { BIASED_SHIFT_MIN } else { NORM_EXPONENT_MAX };
+        let range = exponents(gain.scales.value_bits, 0, least);
+        let times_root = false;
+        let (profile, exponents) = (self.profile, &range);
+        let manner = Manner { profile, gain: Some(gain), exponents, times_root };
         let pending = self.work.matrix(name, (rows, self.shape.hidden), manner)?;
         let reaches = Behind::new(&pending.matrix, &gain.integers, gain.scales);
-        let bits = reaches.finest(size as usize, fit, most);
+        let magnitude = |row: usize, bits: u8| {
+            bias.map(|bias| bias.at(row, bits).map_or(u32::MAX, i32::unsigned_abs))
+        };
+        let bits = reaches.finest(size as usize, fit, most, &magnitude);
         self.work.put(pending)?;
         bits.ok_or_else(|| unfit(name, "its outputs have no static scale"))
     }

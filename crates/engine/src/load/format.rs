@@ -27,8 +27,6 @@ pub const HEADER_BYTES_MAX: usize = 32 << 20;
 pub const TOKENIZER_BYTES_MAX: usize = 64 << 20;
 /// Largest template.
 pub const TEMPLATE_BYTES_MAX: usize = 1 << 20;
-/// Tensors of a layer.
-const LAYER_TENSORS: usize = 9;
 
 /// One tensor as the header determines it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +45,11 @@ pub enum TensorKind {
         /// How many.
         length: usize,
     },
+    /// `i32` biases of a matrix's rows.
+    Bias {
+        /// How many.
+        length: usize,
+    },
     /// A weight matrix.
     Matrix {
         /// 8 or 4 bits.
@@ -59,12 +62,13 @@ pub enum TensorKind {
 }
 
 impl TensorKind {
-    /// Byte lengths of its sections: the gains, or q, m, M and C.
+    /// Byte lengths of its sections: the gains, the biases, or q, m, M and C.
     // spec: ENGINE-10.4
     #[must_use]
     pub fn sections(self) -> Vec<usize> {
         match self {
             Self::Gain { length } => vec![2 * length],
+            Self::Bias { length } => vec![4 * length],
             Self::Matrix { profile, rows, columns } => {
                 let row = if profile == Profile::W8 { columns } else { columns.div_ceil(2) };
                 vec![rows * row, rows * columns.div_ceil(profile.group()), 2 * rows, rows]
@@ -76,7 +80,7 @@ impl TensorKind {
     #[must_use]
     pub fn numbers(self) -> u64 {
         match self {
-            Self::Gain { length } => length as u64,
+            Self::Gain { length } | Self::Bias { length } => length as u64,
             Self::Matrix { rows, columns, .. } => rows as u64 * columns as u64,
         }
     }
@@ -106,26 +110,36 @@ pub fn tensors(header: &Header) -> Vec<TensorSpec> {
     specs
 }
 
-fn layer_tensors(header: &Header, layer: usize) -> [TensorSpec; LAYER_TENSORS] {
-    let shape = &header.shape;
+fn layer_tensors(header: &Header, layer: usize) -> Vec<TensorSpec> {
+    let (shape, variant) = (&header.shape, &header.variant);
     let (hidden, inner) = (length(shape.hidden), length(shape.inner));
     let (query, kv) = (length(shape.query_width()), length(shape.kv_width()));
     let spec = |name: &str, kind| TensorSpec { name: format!("layers.{layer}.{name}"), kind };
     let gain = |name| spec(name, TensorKind::Gain { length: hidden });
+    let head_gain = |name| spec(name, TensorKind::Gain { length: length(shape.head_size) });
+    let bias = |name, rows| spec(name, TensorKind::Bias { length: rows });
     let matrix = |name, rows, columns| {
         spec(name, TensorKind::Matrix { profile: header.profile, rows, columns })
     };
-    [
+    let mut specs = vec![
         gain("input_norm"),
         matrix("query", query, hidden),
         matrix("key", kv, hidden),
         matrix("value", kv, hidden),
-        matrix("output", hidden, query),
-        gain("post_norm"),
-        matrix("gate", inner, hidden),
-        matrix("up", inner, hidden),
-        matrix("down", hidden, inner),
-    ]
+    ];
+    if variant.biased {
+        specs.extend([bias("query_bias", query), bias("key_bias", kv), bias("value_bias", kv)]);
+    }
+    if variant.head_norm.is_some() {
+        specs.extend([head_gain("query_norm"), head_gain("key_norm")]);
+    }
+    specs.push(matrix("output", hidden, query));
+    specs.extend(variant.after_norm.then(|| gain("after_attention_norm")));
+    specs.push(gain("post_norm"));
+    specs.extend([matrix("gate", inner, hidden), matrix("up", inner, hidden)]);
+    specs.push(matrix("down", hidden, inner));
+    specs.extend(variant.after_norm.then(|| gain("after_feed_forward_norm")));
+    specs
 }
 
 /// Number of weights and gains.
@@ -158,6 +172,14 @@ impl Tensor<'_> {
     pub fn gains(&self) -> Vec<i16> {
         let bytes = self.section(0).chunks_exact(2);
         bytes.map(|pair| i16::from_le_bytes(pair.try_into().expect("two bytes"))).collect()
+    }
+
+    /// The biases of a matrix's rows; empty for anything else.
+    #[must_use]
+    pub fn biases(&self) -> Vec<i32> {
+        let TensorKind::Bias { .. } = self.spec.kind else { return Vec::new() };
+        let bytes = self.section(0).chunks_exact(4);
+        bytes.map(|four| i32::from_le_bytes(four.try_into().expect("four bytes"))).collect()
     }
 
     fn section(&self, index: usize) -> &[u8] {
@@ -235,6 +257,12 @@ pub(crate) fn into_sections(mut matrix: Matrix) -> Vec<Vec<u8>> {
     sections
 }
 
+/// The bytes of biases.
+#[must_use]
+pub fn bias_sections(bias: &[i32]) -> Vec<Vec<u8>> {
+    vec![bias.iter().flat_map(|bias| bias.to_le_bytes()).collect()]
+}
+
 /// The bytes of a matrix.
 #[must_use]
 pub fn matrix_sections(matrix: &Matrix) -> Vec<Vec<u8>> {
@@ -307,7 +335,7 @@ impl<'a> File<'a> {
             tensors.push(Tensor { spec, sections });
         }
         input.finish()?;
-        let weights_root = weights_root(&front.leaves);
+        let weights_root = weights_root(&front.header, &front.leaves);
         let id = model_id(front.header_bytes, weights_root, front.tokenizer, front.template);
         if id.0 != front.id {
             return Err(LoadError::Digest { what: "the front of the model file".to_owned() });
@@ -386,16 +414,16 @@ fn skip_padding(input: &mut Reader<'_>, file: usize, what: &str) -> Result<(), L
 
 /// Joins the leaves: layers first, then embedding, layers, final norm and head.
 // spec: ENGINE-11.2
-pub(crate) fn weights_root(leaves: &[Digest]) -> Digest {
-    let layers = leaves.len() / LAYER_TENSORS;
+pub(crate) fn weights_root(header: &Header, leaves: &[Digest]) -> Digest {
+    let (count, layers) = (header.variant.layer_tensors(), header.layers.len());
     let join = |domain, leaves: &[Digest]| {
         let parts: Vec<&[u8]> = leaves.iter().map(|leaf| leaf.0.as_slice()).collect();
         Digest::of(domain, &parts)
     };
     let (embedding, rest) = leaves.split_at(1.min(leaves.len()));
-    let (middle, last) = rest.split_at((layers * LAYER_TENSORS).min(rest.len()));
+    let (middle, last) = rest.split_at((layers * count).min(rest.len()));
     let mut nodes = embedding.to_vec();
-    nodes.extend(middle.chunks(LAYER_TENSORS).map(|layer| join("mutirao 1 layer", layer)));
+    nodes.extend(middle.chunks(count).map(|layer| join("mutirao 1 layer", layer)));
     nodes.extend_from_slice(last);
     join("mutirao 1 weights", &nodes)
 }
@@ -458,8 +486,9 @@ pub fn write_front(
     template: &[u8],
     leaves: &[Digest],
 ) -> (Vec<u8>, ModelId) {
+    let root = weights_root(header, leaves);
     let header = header.to_bytes();
-    let id = model_id(&header, weights_root(leaves), tokenizer, template);
+    let id = model_id(&header, root, tokenizer, template);
     let mut out = MAGIC.to_vec();
     id.encode(&mut out);
     put_bytes(&mut out, &header);

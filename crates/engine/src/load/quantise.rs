@@ -6,6 +6,7 @@
 //! with arbitrary precision and rounded correctly.
 #![allow(clippy::float_arithmetic)]
 
+mod bias;
 mod blocks;
 mod encoding;
 mod fidelity;
@@ -13,11 +14,12 @@ mod frequency;
 mod gain;
 mod row;
 
+pub(crate) use bias::Bias;
 pub use encoding::Encoding;
 pub(crate) use fidelity::Tally;
 pub use frequency::FrequencyError;
-pub(crate) use frequency::{epsilon, frequencies};
-pub(crate) use gain::{Gain, gain};
+pub(crate) use frequency::{Rope, Scaling, epsilon, frequencies};
+pub(crate) use gain::{Gain, gain, head_gain};
 pub(crate) use row::{RowError, rows};
 
 use serde_json::Value;
@@ -42,6 +44,28 @@ impl Values {
         self.0.iter().position(|value| !value.is_finite())
     }
 
+    /// Every number times the root of `width`.
+    pub(crate) fn times_root(&mut self, width: u32) {
+        let factor = f64::from(width).sqrt();
+        self.0.iter_mut().for_each(|value| *value *= factor);
+    }
+
+    /// Every number plus one.
+    pub(crate) fn plus_one(&mut self) {
+        self.0.iter_mut().for_each(|value| *value += 1.0);
+    }
+
+    /// Every number over the root of `width`.
+    pub(crate) fn over_root(&mut self, width: u32) {
+        let divisor = f64::from(width).sqrt();
+        self.0.iter_mut().for_each(|value| *value /= divisor);
+    }
+
+    /// The largest magnitude.
+    fn largest(&self) -> f64 {
+        self.0.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()))
+    }
+
     /// Takes each number from another place.
     pub(crate) fn unpair(&mut self, place: impl Fn(usize) -> usize) {
         self.0 = (0..self.0.len()).map(|index| self.0[place(index)]).collect();
@@ -60,6 +84,50 @@ pub(crate) fn shortest(single_bits: u32) -> Option<serde_json::Number> {
 #[cfg(feature = "testing")]
 pub(crate) fn nearest_single(value: &Value) -> Option<u32> {
     value.as_f64().map(|number| (number as f32).to_bits())
+}
+
+/// How far a residual stream can reach: an embedding, and norms that add to it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Reach(f64);
+
+impl Reach {
+    /// No entry of the embedding is larger.
+    pub(crate) fn begin(&mut self, values: &Values) {
+        self.0 = self.0.max(values.largest());
+    }
+
+    /// And then a norm with these gains adds to it.
+    pub(crate) fn add(&mut self, gains: &Values) {
+        let width = u32::try_from(gains.0.len()).expect("a width of op set 1");
+        self.0 += f64::from(width).sqrt() * gains.largest();
+    }
+
+    /// The most fraction bits of `bits` with which it stays below 2^30, or the fewest.
+    // spec: ENGINE-15.10
+    pub(crate) fn bits(self, bits: std::ops::RangeInclusive<u8>) -> u8 {
+        let fits = |bits: &u8| self.0 * power_of_two((*bits).into()) < 1_073_741_824.0;
+        bits.clone().rev().find(fits).unwrap_or(*bits.start())
+    }
+}
+
+/// A soft cap in units of which there are `units` to one; none beyond 32 bits.
+// spec: ENGINE-15.10
+pub(crate) fn cap(cap: Real, units: CapUnits) -> Option<u32> {
+    let units = match units {
+        CapUnits::Logits => 4096.0,
+        CapUnits::Octaves => 2_954.639_443_740_597,
+    };
+    let units = cap.0 * units;
+    if units < 1e9 { u32::try_from(nearest(units)).ok() } else { None }
+}
+
+/// What a soft cap is counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CapUnits {
+    /// 12 fraction bits.
+    Logits,
+    /// Steps of 2^-11 octaves: 2048 log2(e) to one.
+    Octaves,
 }
 
 /// `2^exponent` for exponents of normal numbers.

@@ -48,17 +48,23 @@ fn check(tensor: &Tensor<'_>, matrix: &Matrix) -> Result<(), LoadError> {
     })
 }
 
-/// The nine tensors of a layer, proven.
+/// The tensors of a layer, proven.
 pub(crate) struct Layer {
     pub(crate) input_gain: Vec<i16>,
     pub(crate) query: Matrix,
     pub(crate) key: Matrix,
     pub(crate) value: Matrix,
+    /// Of queries, keys and values; empty where there are none.
+    pub(crate) biases: [Vec<i32>; 3],
+    /// Of queries and keys, where heads are normed.
+    pub(crate) head_gains: Option<[Vec<i16>; 2]>,
     pub(crate) output: Matrix,
+    pub(crate) after_attention_gain: Option<Vec<i16>>,
     pub(crate) post_gain: Vec<i16>,
     pub(crate) gate: Matrix,
     pub(crate) up: Matrix,
     pub(crate) down: Matrix,
+    pub(crate) after_feed_forward_gain: Option<Vec<i16>>,
 }
 
 /// Proves one layer.
@@ -67,9 +73,15 @@ pub(crate) fn layer(
     scales: &LayerScales,
     tensors: &[Tensor<'_>],
 ) -> Result<Layer, LoadError> {
-    let [input, query, key, value, output, post, gate, up, down] = tensors else {
-        unreachable!("a layer has nine tensors")
-    };
+    let mut tensors = tensors.iter();
+    let mut next = || tensors.next().expect("a layer has as many tensors as its header says");
+    let [input, query, key, value] = [(); 4].map(|()| next());
+    let biases = [(); 3].map(|()| header.variant.biased.then(&mut next));
+    let head_norms = scales.head_norms.map(|scales| scales.map(|scales| (next(), scales)));
+    let output = next();
+    let after_attention = header.variant.after_norm.then(&mut next);
+    let [post, gate, up, down] = [(); 4].map(|()| next());
+    let after_feed_forward = header.variant.after_norm.then(&mut next);
     let residual = i32::from(header.residual_bits);
     let attention = i32::from(scales.coarsest_value()) + EXTRA_BITS as i32;
     let inner = i32::from(scales.gate_bits) + i32::from(scales.up_bits);
@@ -80,17 +92,51 @@ pub(crate) fn layer(
     let post_gain = norm(post, scales.post)?;
     let first = (input_gain.as_slice(), scales.input);
     let second = (post_gain.as_slice(), scales.post);
+    let heads = if head_norms.is_some() { Fit::Wide } else { Fit::Pairs };
+    let biases = biases.map(|bias| bias.map_or(Vec::new(), Tensor::biases));
+    let [query_bias, key_bias, value_bias] = &biases;
+    let after = |tensor: Option<&Tensor<'_>>, which: usize| {
+        let bits = scales.after_gain_bits.map(|bits| bits[which]);
+        tensor.zip(bits).map(|(tensor, bits)| after_norm(header, tensor, bits)).transpose()
+    };
     Ok(Layer {
-        query: behind(query, first, &scales.query_bits, Fit::Pairs)?,
-        key: behind(key, first, &scales.key_bits, Fit::Pairs)?,
-        value: behind(value, first, &scales.value_bits, Fit::Values)?,
+        query: behind(query, first, &scales.query_bits, heads, query_bias)?,
+        key: behind(key, first, &scales.key_bits, heads, key_bias)?,
+        value: behind(value, first, &scales.value_bits, Fit::Values, value_bias)?,
         output: matrix(output, attention - residual, attention_exponent)?,
-        gate: behind(gate, second, &[scales.gate_bits], Fit::Gates)?,
-        up: behind(up, second, &[scales.up_bits], Fit::Gates)?,
+        gate: behind(gate, second, &[scales.gate_bits], Fit::Gates, &[])?,
+        up: behind(up, second, &[scales.up_bits], Fit::Gates, &[])?,
         down: matrix(down, inner - residual, gate_exponent)?,
+        head_gains: match head_norms {
+            Some([query, key]) => Some([head_norm(query)?, head_norm(key)?]),
+            None => None,
+        },
+        after_attention_gain: after(after_attention, 0)?,
+        after_feed_forward_gain: after(after_feed_forward, 1)?,
+        biases,
         input_gain,
         post_gain,
     })
+}
+
+/// The gains of a norm of heads, proven.
+// spec: ENGINE-6.6
+fn head_norm((tensor, scales): (&Tensor<'_>, NormScales)) -> Result<Vec<i16>, LoadError> {
+    let gain = tensor.gains();
+    match bounds::head_norm_holds(&gain, scales) {
+        true => Ok(gain),
+        false => Err(tensor.bound("the scale of heads is too fine for their gains")),
+    }
+}
+
+/// The gains of a norm whose output is added to the residual stream, proven.
+// spec: ENGINE-6.5
+fn after_norm(header: &Header, tensor: &Tensor<'_>, bits: u8) -> Result<Vec<i16>, LoadError> {
+    let gain = tensor.gains();
+    match bounds::after_norm_holds(&gain, bits, header.residual_bits) {
+        true => Ok(gain),
+        false => Err(tensor.bound("the residual stream's scale is too fine for these gains")),
+    }
 }
 
 /// Proves a matrix behind a norm: the certificate, and a static scale for each of its heads.
@@ -99,10 +145,12 @@ fn behind(
     (gain, scales): (&[i16], NormScales),
     bits: &[u8],
     fit: Fit,
+    bias: &[i32],
 ) -> Result<Matrix, LoadError> {
     let matrix = tensor.matrix()?;
     check(tensor, &matrix)?;
-    if !Behind::new(&matrix, gain, scales).proves(bits, fit) {
+    let bias = |row: usize, _| bias.get(row).map(|bias| bias.unsigned_abs());
+    if !Behind::new(&matrix, gain, scales).proves(bits, fit, &bias) {
         return Err(tensor.bound("a static scale is too fine for its rows"));
     }
     Ok(matrix)

@@ -7,12 +7,14 @@
 //! |sum W x 2^t| <= |W gain| sqrt(d) 2^(fv-ge) (1 + 2^-20) + |W|_1 (3/4 2^9 + 1/2)
 //! ```
 //!
-//! and times `M 2^-S`, one more for rounding, the row's reach. Everything is rounded up, 16
-//! fraction bits. Conversion picks scales by these; loading proves them again.
+//! and times `M 2^-S`, one more for rounding, the row's reach; a bias reaches as far as it is
+//! large. Everything is rounded up, 16 fraction bits. Conversion picks scales by these; loading
+//! proves them again.
 
 use crate::fixed::root_above;
 use crate::model::matrix::Matrix;
 use crate::op::attention::{EXTRA_BITS, VALUE_BOUND};
+use crate::op::linear::BIAS_BITS;
 use crate::op::rmsnorm::NormScales;
 use crate::op::swiglu::GATE_BOUND;
 
@@ -21,6 +23,8 @@ use crate::op::swiglu::GATE_BOUND;
 pub const NORM_EXPONENT_MAX: u32 = 9;
 /// Largest shift anywhere.
 pub const SHIFT_MAX: u32 = 62;
+/// Least shift of a row with a bias: so much is left at the largest exponent.
+pub const BIASED_SHIFT_MIN: u32 = NORM_EXPONENT_MAX + BIAS_BITS;
 const ONE: u128 = 1 << 16;
 /// A reach beyond this is out of every declared range; it keeps the sums below in 128 bits.
 const REACH_MAX: u128 = 1 << 50;
@@ -52,12 +56,41 @@ pub fn gate_exponent_max(inner: usize) -> u32 {
 // spec: ENGINE-6.4
 #[must_use]
 pub fn norm_holds(gain: &[i16], scales: NormScales) -> bool {
-    let largest = gain.iter().map(|gain| gain.unsigned_abs()).max().unwrap_or(0);
-    let square = gain.len() as u128 * u128::from(largest).pow(2);
     let (ge, fv) = (u32::from(scales.gain_bits), u32::from(scales.value_bits));
-    let least = (0..30).find(|k| (gain.len() as u64) << (2 * k) >= 1 << 30).unwrap_or(30);
-    let shifts = least + ge >= fv && 29 + 14 + ge - fv.min(ge) <= SHIFT_MAX;
-    shifts && square << (2 * fv) < 1u128 << (46 + 2 * ge)
+    norm_shifts_hold(gain.len(), scales) && norm_square(gain) << (2 * fv) < 1u128 << (46 + 2 * ge)
+}
+
+/// Whether the shift of a norm over `width` channels is within 0 to 62 for every input.
+fn norm_shifts_hold(width: usize, scales: NormScales) -> bool {
+    let (ge, fv) = (u32::from(scales.gain_bits), u32::from(scales.value_bits));
+    let least = (0..30).find(|k| (width as u64) << (2 * k) >= 1 << 30).unwrap_or(30);
+    least + ge >= fv && 29 + 14 + ge - fv.min(ge) <= SHIFT_MAX
+}
+
+/// `d max|gain|^2`.
+fn norm_square(gain: &[i16]) -> u128 {
+    let largest = gain.iter().map(|gain| gain.unsigned_abs()).max().unwrap_or(0);
+    gain.len() as u128 * u128::from(largest).pow(2)
+}
+
+/// Whether a norm whose output is added to the residual stream, with its `residual_bits`, has
+/// shifts in range and an output below 2^30.
+// spec: ENGINE-6.5
+#[must_use]
+pub fn after_norm_holds(gain: &[i16], gain_bits: u8, residual_bits: u8) -> bool {
+    let scales = NormScales { gain_bits, value_bits: residual_bits };
+    let ge = u32::from(gain_bits);
+    norm_shifts_hold(gain.len(), scales)
+        && norm_square(gain) << (2 * u32::from(residual_bits)) < 1u128 << (60 + 2 * ge)
+}
+
+/// Whether the norm of a head has shifts in range, and gives rotary pairs that stay below 2^15,
+/// turned or not.
+// spec: ENGINE-6.6
+#[must_use]
+pub fn head_norm_holds(gain: &[i16], scales: NormScales) -> bool {
+    let length = root_above(norm_square(gain) << 32) << scales.value_bits >> scales.gain_bits;
+    norm_shifts_hold(gain.len(), scales) && turns_hold(length + 1 + ONE)
 }
 
 /// How far one row after a norm can reach.
@@ -88,36 +121,46 @@ impl RowReach {
     }
 
     /// The largest magnitude with `output_bits`, 16 fraction bits; none if the row's shift leaves
-    /// its range or the reach leaves every range.
+    /// its range or the reach leaves every range. A bias has `output_bits` and eight more.
+    // spec: ENGINE-3.8, ENGINE-7.7
     #[must_use]
-    pub fn with_bits(&self, output_bits: u8) -> Option<u64> {
+    pub fn with_bits(&self, output_bits: u8, bias: Option<u32>) -> Option<u64> {
         let shift = (self.exponent + self.input_bits).checked_sub(output_bits.into())?;
-        if !(NORM_EXPONENT_MAX..=SHIFT_MAX).contains(&shift) {
+        let range = match bias {
+            None => NORM_EXPONENT_MAX..=SHIFT_MAX,
+            Some(_) => BIASED_SHIFT_MIN..=SHIFT_MAX,
+        };
+        if !range.contains(&shift) {
             return None;
         }
-        let reach = (self.numerator >> shift) + 1 + ONE;
+        let bias = u128::from(bias.unwrap_or(0)) << (16 - BIAS_BITS);
+        let reach = (self.numerator >> shift) + 1 + ONE + bias;
         u64::try_from(reach).ok().filter(|reach| u128::from(*reach) < REACH_MAX)
     }
 }
 
 /// Whether every row stays strictly below `bound`.
 // spec: ENGINE-8.1
-fn rows_hold(rows: &[RowReach], bits: u8, bound: u64) -> bool {
-    rows.iter().all(|row| row.with_bits(bits).is_some_and(|reach| reach < bound << 16))
+fn rows_hold(reaches: &[Option<u64>], bound: u64) -> bool {
+    reaches.iter().all(|reach| reach.is_some_and(|reach| reach < bound << 16))
 }
 
-/// Whether every rotary pair of a head stays strictly below 2^15, turned or not. `rows` are the
-/// head's rows; row j turns with row j + half.
+/// Whether every rotary pair of a head stays strictly below 2^15, turned or not. `reaches` are
+/// those of the head's rows; row j turns with row j + half.
 // spec: ENGINE-7.7
-fn pairs_hold(rows: &[RowReach], bits: u8) -> bool {
-    let (first, second) = rows.split_at(rows.len() / 2);
-    first.iter().zip(second).all(|(a, b)| pair_holds(*a, *b, bits).unwrap_or(false))
+fn pairs_hold(reaches: &[Option<u64>]) -> bool {
+    let (first, second) = reaches.split_at(reaches.len() / 2);
+    first.iter().zip(second).all(|(a, b)| pair_holds(*a, *b).unwrap_or(false))
 }
 
-fn pair_holds(a: RowReach, b: RowReach, bits: u8) -> Option<bool> {
-    let square = |row: RowReach| row.with_bits(bits).map(|reach| u128::from(reach).pow(2));
-    let length = root_above(square(a)? + square(b)?);
-    Some(length + (length >> 12) + 2 * ONE < 1 << 31)
+fn pair_holds(a: Option<u64>, b: Option<u64>) -> Option<bool> {
+    let length = root_above(u128::from(a?).pow(2) + u128::from(b?).pow(2));
+    Some(turns_hold(length))
+}
+
+/// Whether a pair of this length, 16 fraction bits, stays strictly below 2^15 when it turns.
+fn turns_hold(length: u128) -> bool {
+    length + (length >> 12) + 2 * ONE < 1 << 31
 }
 
 /// The most fraction bits up to `most` for which `holds`.
@@ -132,6 +175,13 @@ pub fn finest_norm(gain: &[i16], gain_bits: u8, most: u8) -> Option<NormScales> 
     finest(most, |bits| norm_holds(gain, scales(bits))).map(scales)
 }
 
+/// The finest scales of a norm of heads with these integer gains at `gain_bits`, at most `most`.
+#[must_use]
+pub fn finest_head_norm(gain: &[i16], gain_bits: u8, most: u8) -> Option<NormScales> {
+    let scales = |value_bits| NormScales { gain_bits, value_bits };
+    finest(most, |bits| head_norm_holds(gain, scales(bits))).map(scales)
+}
+
 /// What the outputs of a matrix behind a norm must fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fit {
@@ -141,17 +191,26 @@ pub enum Fit {
     Values,
     /// 22 bits and a sign.
     Gates,
+    /// Heads of 30 bits and a sign, normed before they are turned.
+    Wide,
 }
 
 impl Fit {
-    fn holds(self, rows: &[RowReach], bits: u8) -> bool {
+    fn holds(self, reaches: &[Option<u64>]) -> bool {
         match self {
-            Self::Pairs => pairs_hold(rows, bits),
-            Self::Values => rows_hold(rows, bits, VALUE_BOUND.unsigned_abs().into()),
-            Self::Gates => rows_hold(rows, bits, GATE_BOUND.unsigned_abs()),
+            Self::Pairs => pairs_hold(reaches),
+            Self::Values => rows_hold(reaches, VALUE_BOUND.unsigned_abs().into()),
+            Self::Gates => rows_hold(reaches, GATE_BOUND.unsigned_abs()),
+            Self::Wide => rows_hold(reaches, 1 << 30),
         }
     }
 }
+
+/// The magnitude of a row's bias at some fraction bits of the output; none where rows have none.
+pub type BiasOf<'a> = &'a dyn Fn(usize, u8) -> Option<u32>;
+
+/// For rows without biases.
+pub const NO_BIAS: BiasOf<'static> = &|_, _| None;
 
 /// A matrix behind a norm, and how far its rows reach.
 #[derive(Debug)]
@@ -169,16 +228,24 @@ impl Behind {
 
     /// The finest scale up to `most` of every head of `size` rows.
     #[must_use]
-    pub fn finest(&self, size: usize, fit: Fit, most: u8) -> Option<Vec<u8>> {
-        let bits = |rows: &[RowReach]| finest(most, |bits| fit.holds(rows, bits));
-        self.reaches.chunks(size).map(bits).collect()
+    pub fn finest(&self, size: usize, fit: Fit, most: u8, bias: BiasOf<'_>) -> Option<Vec<u8>> {
+        let heads = self.reaches.len().div_ceil(size.max(1));
+        let bits = |head| finest(most, |bits| self.holds(head, size, fit, bits, bias));
+        (0..heads).map(bits).collect()
     }
 
     /// Whether these scales, one for each head, are proven.
     #[must_use]
-    pub fn proves(&self, bits: &[u8], fit: Fit) -> bool {
+    pub fn proves(&self, bits: &[u8], fit: Fit, bias: BiasOf<'_>) -> bool {
         let size = self.reaches.len() / bits.len();
-        self.reaches.chunks(size).zip(bits).all(|(rows, bits)| fit.holds(rows, *bits))
+        let mut heads = bits.iter().enumerate();
+        heads.all(|(head, bits)| self.holds(head, size, fit, *bits, bias))
+    }
+
+    fn holds(&self, head: usize, size: usize, fit: Fit, bits: u8, bias: BiasOf<'_>) -> bool {
+        let rows = head * size..((head + 1) * size).min(self.reaches.len());
+        let reach = |row: usize| self.reaches[row].with_bits(bits, bias(row, bits));
+        fit.holds(&rows.map(reach).collect::<Vec<_>>())
     }
 }
 
@@ -231,7 +298,8 @@ mod tests {
         let t = l2::shorten(&wide, &mut short);
         let acc = crate::op::linear::accumulate(matrix.row(0), &short);
         for bits in 0..=10 {
-            let reach = RowReach::of(&matrix, 0, &gain, scales).with_bits(bits).expect("fits");
+            let reach =
+                RowReach::of(&matrix, 0, &gain, scales).with_bits(bits, None).expect("fits");
             let shift = 28 + u32::from(scales.value_bits) - u32::from(bits) - t;
             let y = crate::op::linear::scale(acc as i32, 50_000, shift).unsigned_abs();
             assert!(y << 16 <= reach, "{y} is beyond {reach}");

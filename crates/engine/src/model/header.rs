@@ -4,6 +4,7 @@
 //! is allocated from it. Bounds that need the weights are proven in [`crate::model::bounds`].
 #![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
+use crate::model::variant::Variant;
 use crate::op::residual;
 use crate::op::rmsnorm::NormScales;
 use crate::op::swiglu::INDEX_BITS;
@@ -90,27 +91,10 @@ impl Decode for Profile {
     }
 }
 
-/// Which network the weights belong to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    /// Llama: RMSNorm, rotary grouped-query attention, SwiGLU, no bias.
-    Llama,
-}
-
-impl Encode for Family {
-    fn encode(&self, out: &mut Vec<u8>) {
-        1u8.encode(out);
-    }
-}
-
-impl Decode for Family {
-    fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        match u8::decode(input)? {
-            1 => Ok(Self::Llama),
-            value => Err(DecodeError::Unknown { what: "model family", value: value.into() }),
-        }
-    }
-}
+/// The family of a network without any difference from Llama.
+const LLAMA: u8 = 1;
+/// The family of its relatives, which say how they differ.
+const RELATIVE: u8 = 2;
 
 /// The sizes of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,6 +172,12 @@ pub struct LayerScales {
     pub gate_bits: u8,
     /// Of the up projection.
     pub up_bits: u8,
+    /// The norms of each query head and of each key head, in models that have them. What attention
+    /// sees then has their fraction bits; `query_bits` and `key_bits` are those before the norm.
+    pub head_norms: Option<[NormScales; 2]>,
+    /// Fraction bits of the gains of the norms after attention and after the feed-forward layer,
+    /// in models that have them. Their outputs have those of the residual stream.
+    pub after_gain_bits: Option<[u8; 2]>,
 }
 
 impl LayerScales {
@@ -197,7 +187,25 @@ impl LayerScales {
         self.value_bits.iter().copied().min().unwrap_or(0)
     }
 
-    fn decode(input: &mut Reader<'_>, shape: &Shape) -> Result<Self, DecodeError> {
+    /// Fraction bits of a query head as attention sees it.
+    #[must_use]
+    pub fn seen_query_bits(&self, head: usize) -> u8 {
+        let own = self.query_bits.get(head).copied().unwrap_or(0);
+        self.head_norms.map_or(own, |[query, _]| query.value_bits)
+    }
+
+    /// Fraction bits of a key head as attention sees it.
+    #[must_use]
+    pub fn seen_key_bits(&self, head: usize) -> u8 {
+        let own = self.key_bits.get(head).copied().unwrap_or(0);
+        self.head_norms.map_or(own, |[_, key]| key.value_bits)
+    }
+
+    fn decode(
+        input: &mut Reader<'_>,
+        shape: &Shape,
+        variant: &Variant,
+    ) -> Result<Self, DecodeError> {
         Ok(Self {
             input: norm(input)?,
             query_bits: bits(input, shape.heads)?,
@@ -206,10 +214,19 @@ impl LayerScales {
             post: norm(input)?,
             gate_bits: u8::decode(input)?,
             up_bits: u8::decode(input)?,
+            head_norms: match variant.head_norm {
+                Some(_) => Some([norm(input)?, norm(input)?]),
+                None => None,
+            },
+            after_gain_bits: match variant.after_norm {
+                true => Some([u8::decode(input)?, u8::decode(input)?]),
+                false => None,
+            },
         })
     }
 
-    fn check(&self) -> Result<(), HeaderError> {
+    fn check(&self, residual_bits: u8) -> Result<(), HeaderError> {
+        self.check_more(residual_bits)?;
         check_norm(self.input)?;
         check_norm(self.post)?;
         let heads = self.query_bits.iter().chain(&self.key_bits).chain(&self.value_bits);
@@ -221,6 +238,20 @@ impl LayerScales {
         range("gate scale", self.gate_bits, least, GATE_BITS_MAX)?;
         range("up scale", self.up_bits, 0, GATE_BITS_MAX)
     }
+
+    /// What only relatives of Llama have. A norm of heads takes its epsilon from that for `Fx` bits
+    /// by shifting it down, so its inputs have at most as many.
+    fn check_more(&self, residual_bits: u8) -> Result<(), HeaderError> {
+        for scales in self.head_norms.iter().flatten() {
+            check_norm(*scales)?;
+            let heads = self.query_bits.iter().chain(&self.key_bits);
+            heads.into_iter().try_for_each(|bits| {
+                range("scale of a head before its norm", *bits, 0, residual_bits)
+            })?;
+        }
+        let gains = self.after_gain_bits.iter().flatten();
+        gains.into_iter().try_for_each(|bits| range("gain scale", *bits, 0, BITS_MAX))
+    }
 }
 
 impl Encode for LayerScales {
@@ -231,6 +262,8 @@ impl Encode for LayerScales {
             .for_each(|bits| out.extend_from_slice(bits));
         put_norm(self.post, out);
         out.extend_from_slice(&[self.gate_bits, self.up_bits]);
+        self.head_norms.iter().flatten().for_each(|scales| put_norm(*scales, out));
+        out.extend(self.after_gain_bits.iter().flatten());
     }
 }
 
@@ -241,8 +274,8 @@ pub struct Header {
     pub op_set: OpSet,
     /// How layers are stored.
     pub profile: Profile,
-    /// The network.
-    pub family: Family,
+    /// How the network differs from Llama.
+    pub variant: Variant,
     /// A name for people; the model id is what machines use.
     pub name: String,
     /// The sizes.
@@ -272,6 +305,19 @@ impl Header {
     /// [`HeaderError`] naming the field.
     // spec: ENGINE-10.2
     pub fn check(&self) -> Result<(), HeaderError> {
+        self.check_front()?;
+        agree(
+            self.layers.len() as u64 == u64::from(self.shape.layers),
+            "the scales are not those of as many layers as the shape says",
+        )?;
+        self.layers.iter().try_for_each(|layer| layer.check(self.residual_bits))?;
+        self.layers.iter().try_for_each(|layer| self.check_attention(layer))?;
+        check_norm(self.final_norm)?;
+        self.check_end_of_text()
+    }
+
+    /// What does not need the scales.
+    pub(crate) fn check_front(&self) -> Result<(), HeaderError> {
         self.shape.check()?;
         range(
             "residual scale",
@@ -286,14 +332,7 @@ impl Header {
         let pairs = u64::from(self.shape.head_size / 2);
         agree(self.rope.len() as u64 == pairs, "a frequency for every rotary pair is wanted")?;
         within("attention multiplier", self.attention_multiplier.into(), 1 << 15, u16::MAX.into())?;
-        agree(
-            self.layers.len() as u64 == u64::from(self.shape.layers),
-            "the scales are not those of as many layers as the shape says",
-        )?;
-        self.layers.iter().try_for_each(LayerScales::check)?;
-        self.layers.iter().try_for_each(|layer| self.check_attention(layer))?;
-        check_norm(self.final_norm)?;
-        self.check_end_of_text()
+        self.variant.check(&self.shape)
     }
 
     /// `A_S` of a query head and its key head.
@@ -303,8 +342,9 @@ impl Header {
     }
 
     fn check_attention(&self, layer: &LayerScales) -> Result<(), HeaderError> {
-        let most = |bits: &[u8]| bits.iter().copied().max().unwrap_or(0);
-        let shift = self.attention_shift(most(&layer.query_bits), most(&layer.key_bits));
+        let queries = (0..layer.query_bits.len()).map(|head| layer.seen_query_bits(head));
+        let keys = (0..layer.key_bits.len()).map(|head| layer.seen_key_bits(head));
+        let shift = self.attention_shift(queries.max().unwrap_or(0), keys.max().unwrap_or(0));
         within("attention shift", shift, 0, 62)
     }
 
@@ -321,9 +361,13 @@ impl Encode for Header {
         HEADER_VERSION.encode(out);
         self.op_set.encode(out);
         self.profile.encode(out);
-        self.family.encode(out);
+        let is_llama = self.variant.is_llama();
+        if is_llama { LLAMA } else { RELATIVE }.encode(out);
         put_bytes(out, self.name.as_bytes());
         self.shape.encode(out);
+        if !is_llama {
+            self.variant.encode(out);
+        }
         self.residual_bits.encode(out);
         self.epsilon.encode(out);
         self.rope.iter().for_each(|frequency| frequency.encode(out));
@@ -341,26 +385,33 @@ impl Decode for Header {
         let op_set = OpSet::decode(input)?;
         version("op set", OP_SET_1.0, op_set.0)?;
         let profile = Profile::decode(input)?;
-        let family = Family::decode(input)?;
+        let family = u8::decode(input)?;
         let name = input.text("model name", MODEL_NAME_BYTES_MAX)?;
         let shape = Shape::decode(input)?;
         bounded("head size", shape.head_size, HEAD_SIZE_MAX)?;
         bounded("head count", shape.heads.max(shape.kv_heads), WIDTH_MAX)?;
         bounded("layer count", shape.layers, LAYERS_MAX)?;
+        let variant = match family {
+            LLAMA => Variant::default(),
+            RELATIVE => Variant::decode(input, &shape)?,
+            other => {
+                return Err(DecodeError::Unknown { what: "model family", value: other.into() });
+            }
+        };
         let residual_bits = u8::decode(input)?;
         let epsilon = u64::decode(input)?;
         let pairs = 0..shape.head_size / 2;
         let rope = pairs.map(|_| u64::decode(input)).collect::<Result<_, _>>()?;
         let attention_multiplier = u16::decode(input)?;
         let attention_shift = u8::decode(input)?;
-        let layers = (0..shape.layers).map(|_| LayerScales::decode(input, &shape));
+        let layers = (0..shape.layers).map(|_| LayerScales::decode(input, &shape, &variant));
         let layers = layers.collect::<Result<_, _>>()?;
         let final_norm = norm(input)?;
         let end_of_text = input.tokens("end-of-text tokens", END_OF_TEXT_MAX)?;
         Ok(Self {
             op_set,
             profile,
-            family,
+            variant,
             name,
             shape,
             residual_bits,
@@ -408,13 +459,18 @@ fn range(what: &'static str, value: u8, least: u8, most: u8) -> Result<(), Heade
     within(what, value.into(), least.into(), most.into())
 }
 
-fn within(what: &'static str, value: u32, least: u32, most: u32) -> Result<(), HeaderError> {
+pub(super) fn within(
+    what: &'static str,
+    value: u32,
+    least: u32,
+    most: u32,
+) -> Result<(), HeaderError> {
     let (number, lowest, highest) = (value.into(), least.into(), most.into());
     let error = HeaderError::OutOfRange { what, value: number, least: lowest, most: highest };
     if (least..=most).contains(&value) { Ok(()) } else { Err(error) }
 }
 
-fn agree(truth: bool, otherwise: &'static str) -> Result<(), HeaderError> {
+pub(super) fn agree(truth: bool, otherwise: &'static str) -> Result<(), HeaderError> {
     if truth { Ok(()) } else { Err(HeaderError::Mismatch(otherwise)) }
 }
 

@@ -1,4 +1,5 @@
-//! Family Llama: RMSNorm, rotary grouped-query attention, SwiGLU, described by header data.
+//! Llama and its relatives: RMSNorm, rotary grouped-query attention, a gated feed-forward layer.
+//! The header's data says which; what a model does not have costs it a branch.
 //!
 //! ```text
 //! x = embed(token)
@@ -6,6 +7,9 @@
 //!              x += down(swiglu(gate, up)) of norm(x)
 //! logits = head(norm(x))
 //! ```
+//!
+//! Relatives may have biases, norms of heads before they turn, norms after each half of a layer,
+//! gelu for silu, layers with a window, and soft caps of scores and logits.
 
 mod attend;
 mod linear;
@@ -19,7 +23,9 @@ use crate::load::format::{File, Tensor};
 use crate::load::{LoadError, verify_layer, verify_matrix, verify_norm};
 use crate::model::bounds::NORM_EXPONENT_MAX;
 use crate::model::header::{Header, LayerScales, Shape};
+use crate::model::variant::{Activation, Variant};
 use crate::op::attention::{EXTRA_BITS, HeadScale};
+use crate::op::cap::Cap;
 use crate::op::logits;
 use crate::op::rmsnorm::NormScales;
 use linear::Linear;
@@ -31,6 +37,9 @@ pub(crate) struct Llama {
     shape: Shape,
     epsilon: u64,
     rope: Vec<u64>,
+    window_rope: Vec<u64>,
+    activation: Activation,
+    logit_cap: Option<Cap>,
     embedding: Embedding,
     layers: Vec<Layer>,
     final_norm: Norm,
@@ -67,6 +76,20 @@ struct Layer {
     down: Linear,
     gate_bits: u32,
     heads: Vec<HeadScale>,
+    /// The norms of query heads and of key heads.
+    head_norms: Option<[HeadNorm; 2]>,
+    after_attention: Option<Norm>,
+    after_feed_forward: Option<Norm>,
+    /// How many of the latest positions it sees, its own included, where not all.
+    window: Option<usize>,
+}
+
+/// A norm that every head of a kind has.
+#[derive(Debug)]
+struct HeadNorm {
+    norm: Norm,
+    /// `eps_int` at the fraction bits of each head.
+    epsilon: Vec<u64>,
 }
 
 impl Llama {
@@ -76,10 +99,11 @@ impl Llama {
         let [embedding, rest @ ..] = file.tensors.as_slice() else {
             unreachable!("every header has an embedding")
         };
-        let layers = rest.chunks(9).zip(&header.layers);
-        let layers = layers.map(|(tensors, scales)| load_layer(header, scales, tensors));
+        let count = header.variant.layer_tensors();
+        let layers = rest.chunks(count).zip(0..header.layers.len());
+        let layers = layers.map(|(tensors, layer)| load_layer(header, layer, tensors));
         let layers = layers.collect::<Result<_, _>>()?;
-        let last = &rest[9 * header.layers.len()..];
+        let last = &rest[count * header.layers.len()..];
         let [norm, ..] = last else { unreachable!("every header has a final norm") };
         let gain = verify_norm(norm, header.final_norm)?;
         let (embedding, tied) = load_embedding(header, embedding)?;
@@ -87,6 +111,9 @@ impl Llama {
             shape: header.shape,
             epsilon: header.epsilon,
             rope: header.rope.clone(),
+            window_rope: window_rope(&header.variant),
+            activation: header.variant.activation,
+            logit_cap: Cap::new(header.variant.logit_cap),
             embedding,
             layers,
             final_norm: Norm { gain, scales: header.final_norm },
@@ -104,6 +131,10 @@ impl Llama {
     pub(crate) fn shape(&self) -> &Shape {
         &self.shape
     }
+}
+
+fn window_rope(variant: &Variant) -> Vec<u64> {
+    variant.window.as_ref().map_or(Vec::new(), |window| window.rope.clone())
 }
 
 /// What a logit's shift adds to `C`.
@@ -127,7 +158,7 @@ fn load_embedding(header: &Header, tensor: &Tensor<'_>) -> Result<(Embedding, Li
         matrix.exponent.iter().map(shift).collect()
     };
     let (multiplier, head_shift): (_, Vec<u8>) = (matrix.multiplier.clone(), shifts(offset));
-    let head = Linear { packed: packed.clone(), multiplier, shift: head_shift };
+    let head = Linear { packed: packed.clone(), multiplier, shift: head_shift, bias: Vec::new() };
     let shift = shifts(residual);
     Ok((Embedding { packed, multiplier: matrix.multiplier, shift }, head))
 }
@@ -138,11 +169,8 @@ fn load_head(header: &Header, tensor: &Tensor<'_>) -> Result<Linear, LoadError> 
     Ok(Linear::new(&matrix, |_| offset))
 }
 
-fn load_layer(
-    header: &Header,
-    scales: &LayerScales,
-    tensors: &[Tensor<'_>],
-) -> Result<Layer, LoadError> {
+fn load_layer(header: &Header, layer: usize, tensors: &[Tensor<'_>]) -> Result<Layer, LoadError> {
+    let scales = &header.layers[layer];
     let proven = verify_layer(header, scales, tensors)?;
     let size = header.shape.head_size as usize;
     let less = |input: u8, output: u8| i32::from(input) - i32::from(output);
@@ -155,16 +183,27 @@ fn load_layer(
     let [gate, up] = [scales.gate_bits, scales.up_bits].map(|b| less(scales.post.value_bits, b));
     let output = less(attention, header.residual_bits);
     let down = less(scales.gate_bits + scales.up_bits, header.residual_bits);
+    let after = |gain: Option<Vec<i16>>, which: usize| {
+        let value_bits = header.residual_bits;
+        let scales =
+            scales.after_gain_bits.map(|bits| NormScales { gain_bits: bits[which], value_bits });
+        gain.zip(scales).map(|(gain, scales)| Norm { gain, scales })
+    };
+    let [query_bias, key_bias, value_bias] = proven.biases;
     Ok(Layer {
-        query: Linear::new(&proven.query, heads(&scales.query_bits)),
-        key: Linear::new(&proven.key, heads(&scales.key_bits)),
-        value: Linear::new(&proven.value, heads(&scales.value_bits)),
+        query: Linear::new(&proven.query, heads(&scales.query_bits)).with_bias(query_bias),
+        key: Linear::new(&proven.key, heads(&scales.key_bits)).with_bias(key_bias),
+        value: Linear::new(&proven.value, heads(&scales.value_bits)).with_bias(value_bias),
         output: Linear::new(&proven.output, |_| output),
         gate: Linear::new(&proven.gate, |_| gate),
         up: Linear::new(&proven.up, |_| up),
         down: Linear::new(&proven.down, |_| down),
         gate_bits: scales.gate_bits.into(),
         heads: head_scales(header, scales),
+        head_norms: proven.head_gains.map(|gains| head_norms(header, scales, gains)),
+        after_attention: after(proven.after_attention_gain, 0),
+        after_feed_forward: after(proven.after_feed_forward_gain, 1),
+        window: header.variant.window_of(layer).map(|window| window.positions as usize),
         input: Norm { gain: proven.input_gain, scales: scales.input },
         post: Norm { gain: proven.post_gain, scales: scales.post },
     })
@@ -174,10 +213,26 @@ fn load_layer(
 // spec: ENGINE-7.4
 fn head_scales(header: &Header, scales: &LayerScales) -> Vec<HeadScale> {
     let shared = scales.query_bits.len() / scales.key_bits.len();
-    let scale = |(head, query_bits): (usize, &u8)| HeadScale {
+    let scale = |head: usize| HeadScale {
         multiplier: header.attention_multiplier,
-        shift: header.attention_shift(*query_bits, scales.key_bits[head / shared]),
+        shift: header
+            .attention_shift(scales.seen_query_bits(head), scales.seen_key_bits(head / shared)),
         align: u32::from(scales.value_bits[head / shared] - scales.coarsest_value()),
+        cap: Cap::new(header.variant.score_cap),
     };
-    scales.query_bits.iter().enumerate().map(scale).collect()
+    (0..scales.query_bits.len()).map(scale).collect()
+}
+
+/// The norms of query heads and of key heads.
+// spec: ENGINE-6.6
+fn head_norms(header: &Header, scales: &LayerScales, gains: [Vec<i16>; 2]) -> [HeadNorm; 2] {
+    let whole = header.variant.head_norm.unwrap_or(0);
+    let epsilon = |bits: &u8| whole >> (2 * (header.residual_bits - bits));
+    let of = |gain, scales, bits: &[u8]| HeadNorm {
+        norm: Norm { gain, scales },
+        epsilon: bits.iter().map(epsilon).collect(),
+    };
+    let [query, key] = gains;
+    let [query_scales, key_scales] = scales.head_norms.unwrap_or([header.final_norm; 2]);
+    [of(query, query_scales, &scales.query_bits), of(key, key_scales, &scales.key_bits)]
 }

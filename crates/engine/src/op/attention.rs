@@ -3,6 +3,7 @@
 //! ```text
 //! sc = q . k                      exact in 64 bits
 //! z  = rnd(sc A_M, A_S)           steps of 2^-11 octaves; log2(e) / sqrt(dh) is in A
+//!                                 where the model caps its scores, the cap of that
 //! mx = max z
 //! p  = EXP2[min(mx - z, 65535)]   Z = sum p, e = bitlen(Z), r = floor(2^(e+15) / Z)
 //! o  = rnd(sum(p v) r, e + 11 + s)
@@ -13,6 +14,8 @@
 //! coarsest one of the layer.
 
 use crate::fixed::{bit_length, rnd};
+use crate::op::cap::Cap;
+use crate::table::Tables;
 
 /// Fraction bits that the output has beyond those of the values.
 pub const EXTRA_BITS: u32 = 4;
@@ -28,6 +31,8 @@ pub struct HeadScale {
     pub shift: u32,
     /// `s`, fraction bits of this head's values above the layer's coarsest.
     pub align: u32,
+    /// What caps the scores, in 2^-11 octaves.
+    pub cap: Option<Cap>,
 }
 
 /// `r` and the shift that follows it, for the sum of all `p`.
@@ -40,11 +45,15 @@ pub fn inverse(sum: u64, align: u32) -> (i64, u32) {
 }
 
 /// `z` of one score.
-// spec: ENGINE-7.4
+// spec: ENGINE-7.4, ENGINE-7.10
 #[inline(always)]
 #[must_use]
 pub fn octaves(score: i64, scale: HeadScale) -> i64 {
-    rnd(score.wrapping_mul(i64::from(scale.multiplier)), scale.shift)
+    let octaves = rnd(score.wrapping_mul(i64::from(scale.multiplier)), scale.shift);
+    match scale.cap {
+        None => octaves,
+        Some(cap) => cap.apply(octaves, &Tables::get().sigmoid),
+    }
 }
 
 /// `p` of a score `below` the largest, both in octaves.
@@ -86,10 +95,9 @@ pub fn attend(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::Tables;
     use proptest::prelude::*;
 
-    const SCALE: HeadScale = HeadScale { multiplier: 40000, shift: 24, align: 0 };
+    const SCALE: HeadScale = HeadScale { multiplier: 40000, shift: 24, align: 0, cap: None };
 
     #[test]
     fn equal_scores_average_the_values_also_when_their_sum_is_a_power_of_two() {
@@ -118,6 +126,10 @@ mod tests {
         let z: Vec<i128> = keys
             .chunks(size)
             .map(|key| half_up(dot(key) * i128::from(scale.multiplier), scale.shift))
+            .map(|z| match scale.cap {
+                None => z,
+                Some(cap) => cap.apply(z as i64, &Tables::get().sigmoid).into(),
+            })
             .collect();
         let most = z.iter().max().expect("a position");
         let exponential = &Tables::get().exponential;
@@ -139,10 +151,12 @@ mod tests {
                 prop::collection::vec(any::<i16>(), size * count),
                 prop::collection::vec(-4095i16..=4095, size * count),
             )),
-            multiplier in 32768u16.., shift in 8u32..=40, align in 0u32..=16
+            multiplier in 32768u16.., shift in 8u32..=40, align in 0u32..=16,
+            capped in any::<bool>()
         ) {
-            // spec: ENGINE-7.3, ENGINE-7.4, ENGINE-7.5, ENGINE-7.6
-            let scale = HeadScale { multiplier, shift, align };
+            // spec: ENGINE-7.3, ENGINE-7.4, ENGINE-7.5, ENGINE-7.6, ENGINE-7.10
+            let cap = if capped { Cap::new(147_732) } else { None };
+            let scale = HeadScale { multiplier, shift, align, cap };
             let mut out = vec![0; size];
             attend(&query, &keys, &values, scale, &Tables::get().exponential, &mut out);
             let expected = slow(&query, &keys, &values, scale);

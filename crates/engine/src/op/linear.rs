@@ -25,6 +25,19 @@ pub fn scale(acc: i32, multiplier: u16, shift: u32) -> i64 {
     rnd(i64::from(acc) * i64::from(multiplier), shift)
 }
 
+/// Fraction bits that a bias has beyond those of the output.
+pub const BIAS_BITS: u32 = 8;
+
+/// The same with a bias, of eight more fraction bits: `rnd(rnd(acc M, shift - 8) + B, 8)`.
+///
+/// The static proof keeps `shift` at 8 and above.
+// spec: ENGINE-3.8
+#[inline]
+#[must_use]
+pub fn scale_biased(acc: i32, multiplier: u16, shift: u32, bias: i32) -> i64 {
+    rnd(scale(acc, multiplier, shift - BIAS_BITS) + i64::from(bias), BIAS_BITS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,6 +52,18 @@ mod tests {
             let (twice, step) = (2 * i128::from(acc) * i128::from(multiplier), 1i128 << shift);
             let expected = (twice + step).div_euclid(2 * step);
             prop_assert_eq!(i128::from(scale(acc, multiplier, shift)), expected);
+        }
+
+        #[test]
+        fn a_bias_is_added_with_eight_bits_to_spare(
+            acc in any::<i32>(), multiplier in any::<u16>(), shift in 8u32..=62,
+            bias in any::<i32>()
+        ) {
+            // spec: ENGINE-3.8
+            let (product, step) = (i128::from(acc) * i128::from(multiplier), 1i128 << (shift - 8));
+            let fine = (2 * product + step).div_euclid(2 * step) + i128::from(bias);
+            let expected = (fine + 128).div_euclid(256);
+            prop_assert_eq!(i128::from(scale_biased(acc, multiplier, shift, bias)), expected);
         }
 
         #[test]

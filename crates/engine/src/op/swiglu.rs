@@ -1,8 +1,8 @@
-//! SwiGLU: `h = silu(g) u`, the sigmoid from a table.
+//! SwiGLU and GeGLU: `h = silu(g) u` or `h = gelu(g) u`, the gate's opening from a table.
 //!
 //! ```text
 //! i = clamp(rnd(g, fg - 11), -32768, 32767)
-//! h = rnd(g SIG[i], 16) u
+//! h = rnd(g SIG[i], 16) u        GEL in place of SIG for gelu
 //! ```
 //!
 //! The header proves |g|, |u| < 2^22, so h is below 2^45.
@@ -14,13 +14,13 @@ pub const GATE_BOUND: i64 = 1 << 22;
 /// Fraction bits of the table's argument.
 pub const INDEX_BITS: u32 = 11;
 
-/// One entry of `h`.
-// spec: ENGINE-8.2
+/// One entry of `h`. `opening` is the sigmoid's table, or gelu's.
+// spec: ENGINE-8.2, ENGINE-8.3
 #[inline(always)]
 #[must_use]
-pub fn gate(g: i32, u: i32, gate_bits: u32, sigmoid: &[u32]) -> i64 {
+pub fn gate(g: i32, u: i32, gate_bits: u32, opening: &[u32]) -> i64 {
     let step = rnd(g.into(), gate_bits - INDEX_BITS).clamp(-32768, 32767);
-    let opened = i64::from(sigmoid[(step + 32768) as usize]) * i64::from(g);
+    let opened = i64::from(opening[(step + 32768) as usize]) * i64::from(g);
     rnd(opened, 16) * i64::from(u)
 }
 
@@ -64,6 +64,11 @@ mod tests {
             let h = gate(g, u, 18, &Tables::get().sigmoid) as f64 / 2f64.powi(36);
             let (real_g, real_u) = (f64::from(g) / 2f64.powi(18), f64::from(u) / 2f64.powi(18));
             let real = real_g / (1.0 + (-real_g).exp()) * real_u;
+            prop_assert!((h - real).abs() < 0.01 * (1.0 + real_u.abs()), "{h} is not {real}");
+            // spec: ENGINE-8.3
+            let h = gate(g, u, 18, &Tables::get().gelu) as f64 / 2f64.powi(36);
+            let inner = (2.0 / std::f64::consts::PI).sqrt() * (real_g + 0.044715 * real_g.powi(3));
+            let real = real_g / 2.0 * (1.0 + inner.tanh()) * real_u;
             prop_assert!((h - real).abs() < 0.01 * (1.0 + real_u.abs()), "{h} is not {real}");
         }
     }

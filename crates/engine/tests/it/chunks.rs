@@ -7,7 +7,7 @@ use crate::slow::Slow;
 use mutirao_engine::kernel::Kernels;
 use mutirao_engine::model::header::Profile;
 use mutirao_engine::pool::{Pool, Serial};
-use mutirao_engine::testing::{Dice, Recipe, small_shape};
+use mutirao_engine::testing::{Dice, Recipe, small_shape, variants};
 use mutirao_engine::{Generation, Model, Prefill, Session, Shape};
 use mutirao_wire::{Job, Sampling, Token};
 use std::sync::Arc;
@@ -47,6 +47,10 @@ fn sampling(seed: u64) -> Sampling {
 
 /// Compares every road with the plain kernels at one chunking and with the slow reading.
 fn one_answer(recipe: &Recipe, shape: &Shape, seed: u64, length: usize) {
+    one_answer_in(recipe, shape, seed, length, &Vec::from_iter(1..=64));
+}
+
+fn one_answer_in(recipe: &Recipe, shape: &Shape, seed: u64, length: usize, chunks: &[usize]) {
     let file = recipe.build();
     let model = Arc::new(Model::from_bytes(&file).expect("a model file"));
     let prompt = Dice::new(seed).tokens(length, shape.vocabulary);
@@ -57,7 +61,7 @@ fn one_answer(recipe: &Recipe, shape: &Shape, seed: u64, length: usize) {
     let two = Threads(2);
     let (plain, fast) = (Kernels::scalar(), Kernels::detect());
     let roads: [(Kernels, &dyn Pool); 3] = [(fast, &Serial), (fast, &two), (plain, &Serial)];
-    for chunk in 1..=64 {
+    for &chunk in chunks {
         // The plain kernels are slow; they have their own tests beside the fast ones.
         let count = if [1, 2, 15, 63, 64].contains(&chunk) { 3 } else { 2 };
         for (kernels, pool) in &roads[..count] {
@@ -101,5 +105,30 @@ fn models_at_their_bounds_have_one_answer_in_every_chunking_on_every_road() {
         let mut recipe = Recipe::new(seed, shape).adversarial();
         recipe.profile = if seed % 2 == 0 { Profile::W8 } else { Profile::W4 };
         one_answer(&recipe, &shape, seed, length);
+    }
+}
+
+fn families(chunks: &[usize]) {
+    let shape = Shape { hidden: 48, head_size: 10, inner: 90, vocabulary: 70, ..small_shape() };
+    for (seed, (_, variant)) in (300..).zip(variants(&shape)) {
+        let mut recipe = Recipe::new(seed, shape).variant(variant);
+        recipe.profile = if seed % 2 == 0 { Profile::W8 } else { Profile::W4 };
+        one_answer_in(&recipe, &shape, seed, 40, chunks);
+        one_answer_in(&recipe.adversarial(), &shape, seed, 39, chunks);
+    }
+}
+
+#[test]
+fn every_family_has_one_answer_in_many_chunkings_on_every_road() {
+    // spec: ENGINE-1.3, ENGINE-3.8, ENGINE-6.5, ENGINE-6.6, ENGINE-7.9, ENGINE-7.10, ENGINE-8.3
+    // spec: ENGINE-9.4, ENGINE-12.1, ENGINE-14.3
+    families(&[1, 2, 9, 33]);
+}
+
+#[test]
+fn every_family_has_one_answer_in_every_chunking_slow_() {
+    // spec: ENGINE-1.3, ENGINE-12.1
+    if std::env::var_os("MUTIRAO_SLOW").is_some() {
+        families(&Vec::from_iter(1..=64));
     }
 }

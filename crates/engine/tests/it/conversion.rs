@@ -251,7 +251,7 @@ fn tensors_of_another_shape_type_or_name_are_refused_by_name() {
         let mut with_more = published();
         with_more.tensors.insert(extra.to_owned(), (vec![2], vec![0.0; 2]));
         let text = with_more.refused().to_string();
-        assert_eq!(text, format!("tensor {extra} has no place in op set 1's Llama"));
+        assert_eq!(text, format!("tensor {extra} has no place in a model of this family"));
     }
     let mut harmless = published();
     let name = "model.layers.1.self_attn.rotary_emb.inv_freq".to_owned();
@@ -306,13 +306,19 @@ fn zeros_and_one_huge_channel_convert() {
 fn what_op_set_1_cannot_run_is_refused_by_field_and_value() {
     // spec: ENGINE-15.8
     let cases = [
-        ("model_type", json!("qwen2")),
+        ("model_type", json!("phi3")),
+        ("model_type", json!("gemma3")),
         ("architectures", json!(["Qwen2ForCausalLM"])),
         ("architectures", json!("LlamaForCausalLM")),
         ("hidden_act", json!("gelu")),
         ("attention_bias", json!(true)),
         ("mlp_bias", json!(true)),
-        ("rope_scaling", json!({ "rope_type": "llama3", "factor": 8.0 })),
+        ("rope_scaling", json!({ "rope_type": "dynamic", "factor": 8.0 })),
+        ("rope_scaling", json!({ "type": "longrope", "factor": 8.0 })),
+        ("rope_scaling", json!({ "rope_type": "default", "partial_rotary_factor": 0.5 })),
+        ("attn_logit_softcapping", json!(50.0)),
+        ("use_bidirectional_attention", json!(true)),
+        ("layer_types", json!(["full_attention", "linear_attention"])),
         ("rope_scaling", json!(1)),
         ("rope_parameters", json!({ "rope_type": "yarn", "rope_theta": 1e4 })),
         ("quantization_config", json!({ "bits": 4 })),

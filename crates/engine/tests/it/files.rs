@@ -327,7 +327,7 @@ fn a_newer_op_set_is_named_not_guessed() {
     };
     assert_eq!(unknown(44, 2), "header version");
     assert_eq!(unknown(48, 16), "profile");
-    assert_eq!(unknown(49, 2), "model family");
+    assert_eq!(unknown(49, 3), "model family");
 }
 
 /// Index of `layers.0.query` among the tensors, and of `layers.0.down`.

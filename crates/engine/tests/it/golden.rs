@@ -6,9 +6,11 @@ use mutirao_engine::load::format::File;
 use mutirao_engine::model::header::{Profile, attention_scale};
 use mutirao_engine::op::attention::{self, HeadScale};
 use mutirao_engine::op::rmsnorm::{self, NormScales};
-use mutirao_engine::op::{l2, linear, logits, residual, rope, swiglu};
+use mutirao_engine::op::{cap::Cap, l2, linear, logits, residual, rope, swiglu};
 use mutirao_engine::pool::Serial;
-use mutirao_engine::testing::{Dice, Recipe, adversarial_model, trap_token, trapping_model};
+use mutirao_engine::testing::{
+    Dice, Recipe, adversarial_model, trap_token, trapping_model, variants,
+};
 use mutirao_engine::{Generation, Model, Session, Shape, Source, Step};
 use mutirao_engine::{fixed, sample, table::Tables};
 use mutirao_wire::{Digest, Finish, Job, OpSet, Sampling, Token};
@@ -27,6 +29,7 @@ pub fn files() -> Vec<(&'static str, String)> {
         ("models.json", models.iter().map(Named::describe).collect()),
         ("answers.json", answers(&models)),
         ("conversion.json", conversion()),
+        ("families.json", families()),
     ]
     .map(|(name, value)| (name, text(&value)))
     .to_vec()
@@ -221,7 +224,7 @@ fn attended() -> Value {
         let query = short(vector(&mut dice, 4, most));
         let keys = short(vector(&mut dice, 4 * positions, most));
         let values = short(vector(&mut dice, 4 * positions, 4095));
-        let scale = HeadScale { multiplier: 47274, shift, align };
+        let scale = HeadScale { multiplier: 47274, shift, align, cap: None };
         let mut o = vec![0; 4];
         let exponential = &Tables::get().exponential;
         attention::attend(&query, &keys, &values, scale, exponential, &mut o);
@@ -344,13 +347,17 @@ impl Named {
     }
 
     fn describe(&self) -> Value {
+        self.describe_with(4)
+    }
+
+    fn describe_with(&self, tokens: usize) -> Value {
         let parsed = File::parse(&self.file).expect("a model file");
         let tensors: Vec<Value> = parsed
             .tensors
             .iter()
             .map(|tensor| json!({ "tensor": tensor.spec.name, "leaf": tensor.digest().hex() }))
             .collect();
-        let tokens = Dice::new(50).tokens(4, self.shape.vocabulary - 1);
+        let tokens = Dice::new(50).tokens(tokens, self.shape.vocabulary - 1);
         let mut logits = Vec::new();
         let mut session = Session::new(self.model());
         session
@@ -459,6 +466,80 @@ fn all_logits(model: &Arc<Model>, prompt: &[Token], answer: &[Token], finish: Fi
     assert_eq!(ended.is_err(), finish == Finish::Trap);
     let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
     Digest::of("mutirao 1 vector logits", &parts)
+}
+
+/// What relatives of Llama add: operators, and a model of each.
+fn families() -> Value {
+    let shape = Shape {
+        hidden: 8,
+        layers: 2,
+        heads: 2,
+        kv_heads: 1,
+        head_size: 4,
+        inner: 6,
+        vocabulary: 10,
+        context: 32,
+        tied: 1,
+    };
+    let named = (90..).zip(variants(&shape)).skip(1).map(|(seed, (name, variant))| {
+        let file = Recipe::new(seed, shape).variant(variant).build();
+        Named { name, file, shape }.describe_with(14)
+    });
+    let gelu: Vec<u8> = Tables::get().gelu.iter().flat_map(|x| x.to_le_bytes()).collect();
+    json!({
+        "gel": Digest::of("mutirao 1 table gel", &[&gelu]).hex(),
+        "cap": caps(),
+        "biased": biased_rows(),
+        "gelu": gelus(),
+        "models": named.collect::<Vec<_>>(),
+    })
+}
+
+fn caps() -> Value {
+    let mut dice = Dice::new(10);
+    let mut cases: Vec<(i64, u32)> = vec![
+        (0, 256),
+        (1, 256),
+        (-1, 256),
+        (i64::MAX >> 10, 122_880),
+        (i64::MIN >> 10, 122_880),
+        (147_732, 147_732),
+        (-8 * 122_880, 122_880),
+        (8 * ((1 << 24) - 1), (1 << 24) - 1),
+    ];
+    cases.extend((0..12).map(|at| {
+        let c = dice.within(256, (1 << (10 + at)) - 1) as u32;
+        (dice.within(-3 * i64::from(c), 3 * i64::from(c)), c)
+    }));
+    let one = |(x, c): (i64, u32)| {
+        let capped = Cap::new(c).expect("a cap").apply(x, &Tables::get().sigmoid);
+        json!({ "x": x, "c": c, "cap": capped })
+    };
+    cases.into_iter().map(one).collect()
+}
+
+fn biased_rows() -> Value {
+    let mut dice = Dice::new(11);
+    let mut one = |shift: u32| {
+        let acc = dice.within(i32::MIN.into(), i32::MAX.into()) as i32;
+        let m = dice.within(1 << 15, 65535) as u16;
+        let bias = dice.within(-(1 << 23), 1 << 23) as i32;
+        let y = linear::scale_biased(acc, m, shift, bias);
+        json!({ "acc": acc, "M": m, "shift": shift, "B": bias, "y": y })
+    };
+    [8, 9, 17, 30, 41, 62].map(&mut one).to_vec().into()
+}
+
+fn gelus() -> Value {
+    let mut dice = Dice::new(12);
+    let mut one = |at: usize| {
+        let most = (1 << 22) - 1;
+        let (g, u) = (dice.within(-most, most) >> at, dice.within(-most, most) >> at);
+        let bits = dice.within(11, 20) as u32;
+        let h = swiglu::gate(g as i32, u as i32, bits, &Tables::get().gelu);
+        json!({ "g": g, "u": u, "fg": bits, "h": h })
+    };
+    [0, 1, 2, 4, 6, 8].map(&mut one).to_vec().into()
 }
 
 /// A published model of bf16 numbers, and what becomes of it.

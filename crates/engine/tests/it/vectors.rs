@@ -13,12 +13,13 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const COMMITTED: [(&str, &str); 5] = [
+const COMMITTED: [(&str, &str); 6] = [
     ("tables.json", include_str!("../../../../vectors/engine/tables.json")),
     ("operators.json", include_str!("../../../../vectors/engine/operators.json")),
     ("models.json", include_str!("../../../../vectors/engine/models.json")),
     ("answers.json", include_str!("../../../../vectors/engine/answers.json")),
     ("conversion.json", include_str!("../../../../vectors/engine/conversion.json")),
+    ("families.json", include_str!("../../../../vectors/engine/families.json")),
 ];
 
 fn committed(name: &str) -> Value {
@@ -60,10 +61,10 @@ fn the_engine_gives_the_committed_vectors_to_the_letter() {
 
 #[test]
 fn the_slow_reading_gives_the_committed_logits() {
-    // spec: ENGINE-5.1, ENGINE-9.1, ENGINE-11.2, ENGINE-11.3
-    let models = committed("models.json");
-    assert_eq!(list(&models).len(), 4);
-    for model in list(&models) {
+    // spec: ENGINE-5.1, ENGINE-9.1, ENGINE-10.6, ENGINE-11.2, ENGINE-11.3
+    let (models, families) = (committed("models.json"), committed("families.json"));
+    assert_eq!((list(&models).len(), list(&families["models"]).len()), (4, 7));
+    for model in list(&models).iter().chain(list(&families["models"])) {
         let file = bytes(&model["file"]);
         let parsed = File::parse(&file).expect("a model file");
         assert_eq!(parsed.id.0.hex(), model["id"]);

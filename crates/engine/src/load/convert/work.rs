@@ -4,8 +4,8 @@
 use super::sink::{Sink, part};
 use super::{CONVERSION, ConvertError, Converted, Published, TensorReport, unfit};
 use crate::load::catalogue::{Sheet, SourceError};
-use crate::load::format::{self, Layout, Tensor, gain_sections, into_sections};
-use crate::load::quantise::{self, Gain, RowError, Tally};
+use crate::load::format::{self, Layout, Tensor, bias_sections, gain_sections, into_sections};
+use crate::load::quantise::{self, Bias, Gain, RowError, Tally, Values};
 use crate::model::header::{Header, Profile};
 use crate::model::matrix::Matrix;
 use crate::pool::Pool;
@@ -32,6 +32,8 @@ pub(super) struct Manner<'a> {
     /// The norm in front, if its gains weigh errors.
     pub(super) gain: Option<&'a Gain>,
     pub(super) exponents: &'a RangeInclusive<u8>,
+    /// Whether rows are multiplied by the root of their length.
+    pub(super) times_root: bool,
 }
 
 /// A conversion that goes on.
@@ -41,6 +43,7 @@ pub(super) struct Work<'a> {
     sink: &'a mut dyn Sink,
     layout: Layout,
     key: Digest,
+    header: Header,
     leaves: Vec<Digest>,
     reports: Vec<TensorReport>,
 }
@@ -58,7 +61,8 @@ impl<'a> Work<'a> {
         let parts = [&CONVERSION.to_le_bytes(), published.config, &header.to_bytes()];
         let key = Digest::of("mutirao 1 conversion", &parts);
         let (leaves, reports) = (Vec::new(), Vec::new());
-        Self { published, pool, sink, layout, key, leaves, reports }
+        let header = header.clone();
+        Self { published, pool, sink, layout, key, header, leaves, reports }
     }
 
     /// Finds a tensor. Everything that comes after it depends on it.
@@ -69,17 +73,29 @@ impl<'a> Work<'a> {
         Ok(sheet)
     }
 
-    /// Reads the gains of a norm, `width` of them.
-    pub(super) fn gain(&mut self, name: &str, width: u32) -> Result<Gain, ConvertError> {
-        let sheet = self.sheet(name, &[width as usize])?;
-        let gain = quantise::gain(&sheet.numbers(0..1)?);
-        gain.ok_or_else(|| unfit(name, "a gain is too large for 16 bits"))
+    /// Reads a vector of `width` numbers.
+    pub(super) fn vector(&mut self, name: &str, width: u32) -> Result<Values, ConvertError> {
+        Ok(self.sheet(name, &[width as usize])?.numbers(0..1)?)
     }
 
     /// Keeps gains as the next tensor.
     pub(super) fn put_gain(&mut self, gain: &Gain) -> Result<(), ConvertError> {
         self.kept()?;
         self.put_sections(&gain_sections(&gain.integers), false, Tally::default())
+    }
+
+    /// Keeps biases, at the scales of their rows' heads, as the next tensor.
+    pub(super) fn put_bias(
+        &mut self,
+        bias: &Bias,
+        (rows, size): (u32, u32),
+        bits: &[u8],
+    ) -> Result<(), ConvertError> {
+        self.kept()?;
+        let at = |row: usize| bias.at(row, bits[row / size as usize]);
+        let integers: Option<Vec<i32>> = (0..rows as usize).map(at).collect();
+        let integers = integers.expect("proven before the scales were chosen");
+        self.put_sections(&bias_sections(&integers), false, Tally::default())
     }
 
     /// Converts the matrix that will be the next tensor.
@@ -90,19 +106,26 @@ impl<'a> Work<'a> {
         manner: Manner<'_>,
     ) -> Result<Pending, ConvertError> {
         let sheet = self.sheet(name, &[rows as usize, columns as usize])?;
+        let numbers = |piece: Range<usize>| {
+            let mut values = sheet.numbers(piece)?;
+            if manner.times_root {
+                values.times_root(columns);
+            }
+            Ok::<Values, SourceError>(values)
+        };
         let (mut matrix, mut tally) =
             (Matrix::none(manner.profile, sheet.columns), Tally::default());
         if let Some(matrix) = self.kept()? {
             let compare = |piece: Range<usize>| {
                 let first = piece.start;
-                Ok(Tally::of(&sheet.numbers(piece)?, &matrix, first))
+                Ok(Tally::of(&numbers(piece)?, &matrix, first))
             };
             self.in_pieces(&sheet, &compare, &mut |piece| tally = tally.and(piece))?;
             return Ok(Pending { matrix, is_kept: true, tally });
         }
         let convert = |piece: Range<usize>| {
-            let (first, values) = (piece.start, sheet.numbers(piece)?);
-            let Manner { profile, gain, exponents } = manner;
+            let (first, values) = (piece.start, numbers(piece)?);
+            let Manner { profile, gain, exponents, .. } = manner;
             let rows = quantise::rows(&values, (first, sheet.columns), profile, gain, exponents)
                 .map_err(|error: RowError| unfit(name, &error.to_string()))?;
             let tally = Tally::of(&values, &rows, 0);
@@ -192,7 +215,7 @@ impl<'a> Work<'a> {
         self.sink.finish(&front)?;
         Ok(Converted {
             id,
-            weights_root: format::weights_root(&self.leaves),
+            weights_root: format::weights_root(&self.header, &self.leaves),
             bytes: self.layout.length,
             tensors: self.reports,
         })

@@ -1,7 +1,7 @@
 //! Gains of a norm as 16-bit integers, at the finest scale that fits.
 
 use super::{Values, nearest, power_of_two};
-use crate::model::bounds::finest_norm;
+use crate::model::bounds::{finest_head_norm, finest_norm};
 use crate::op::rmsnorm::NormScales;
 
 /// Most fraction bits of gains.
@@ -21,13 +21,26 @@ pub(crate) struct Gain {
 /// Converts the gains of a norm; none if they are too large for 16 bits.
 // spec: ENGINE-15.3
 pub(crate) fn gain(values: &Values) -> Option<Gain> {
-    let largest = values.0.iter().fold(0.0, |largest: f64, gain| largest.max(gain.abs()));
+    let (gain_bits, integers) = integers(values)?;
+    let scales = finest_norm(&integers, gain_bits, VALUE_BITS_MAX)?;
+    let importance = values.0.iter().map(|gain| gain * gain).collect();
+    Some(Gain { integers, scales, importance })
+}
+
+/// The same for the norm of a head, whose output turns.
+// spec: ENGINE-15.10
+pub(crate) fn head_gain(values: &Values, most: u8) -> Option<Gain> {
+    let (gain_bits, integers) = integers(values)?;
+    let scales = finest_head_norm(&integers, gain_bits, most)?;
+    Some(Gain { integers, scales, importance: Vec::new() })
+}
+
+/// Fraction bits of gains, and the gains with them.
+fn integers(values: &Values) -> Option<(u8, Vec<i16>)> {
+    let largest = values.largest();
     let fits = |bits: &u8| largest * power_of_two((*bits).into()) <= 32766.0;
     let gain_bits = (0..=GAIN_BITS_MAX).rev().find(fits)?;
     let unit = power_of_two(gain_bits.into());
     let integer = |gain: &f64| i16::try_from(nearest(gain * unit)).expect("at most 32767");
-    let integers: Vec<i16> = values.0.iter().map(integer).collect();
-    let scales = finest_norm(&integers, gain_bits, VALUE_BITS_MAX)?;
-    let importance = values.0.iter().map(|gain| gain * gain).collect();
-    Some(Gain { integers, scales, importance })
+    Some((gain_bits, values.0.iter().map(integer).collect()))
 }

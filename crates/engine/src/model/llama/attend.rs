@@ -7,6 +7,7 @@
 use crate::fixed::rnd;
 use crate::kernel::Kernels;
 use crate::op::attention::{HeadScale, inverse, octaves, power};
+use std::ops::Range;
 
 /// Keys and values of one layer.
 #[derive(Debug, Clone, Default)]
@@ -39,21 +40,21 @@ impl LayerCache {
         }
     }
 
-    /// Attends one query to the first `positions` positions of a head.
+    /// Attends one query to a stretch of positions of a head.
     pub(crate) fn attend(
         &self,
         head: usize,
         query: &[i16],
-        positions: usize,
+        positions: Range<usize>,
         scale: HeadScale,
         scratch: &mut Scratch<'_>,
         out: &mut [i32],
     ) {
         let head = &self.heads[head];
-        let keys = &head.keys[..positions * query.len()];
-        let values = &head.values[..positions * query.len()];
+        let places = positions.start * query.len()..positions.end * query.len();
+        let (keys, values) = (&head.keys[places.clone()], &head.values[places]);
         let small = u128::from(square(query)) * u128::from(head.key_square_max) < 1 << 62;
-        scratch.score(query, keys, scale, small, positions);
+        scratch.score(query, keys, scale, small, positions.len());
         scratch.mix(values, scale, out);
     }
 }
@@ -114,21 +115,24 @@ impl<'a> Scratch<'a> {
 mod tests {
     use super::*;
     use crate::op::attention;
+    use crate::op::cap::Cap;
     use crate::table::Tables;
     use proptest::prelude::*;
 
     proptest! {
-        // spec: ENGINE-7.3, ENGINE-7.8
+        // spec: ENGINE-7.3, ENGINE-7.8, ENGINE-7.9, ENGINE-7.10
         #[test]
         fn fast_attention_has_the_bits_of_the_plain_one(
             size in (1usize..20).prop_map(|n| n * 2), positions in 1usize..50, shrink in 0u32..12,
-            seed in any::<u64>(), align in 0u32..5
+            seed in any::<u64>(), align in 0u32..5, capped in any::<bool>(), first in 0usize..30
         ) {
             let mix = |at: usize| (seed ^ at as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
             let vector = |from: usize, shift: u32| -> Vec<i16> {
                 (0..size).map(|at| (mix(from + at) as i16) >> shift).collect()
             };
-            let scale = HeadScale { multiplier: 40000, shift: 28 - shrink, align };
+            let (first, cap) = (first.min(positions - 1), if capped { 9000 } else { 0 });
+            let cap = Cap::new(cap);
+            let scale = HeadScale { multiplier: 40000, shift: 28 - shrink, align, cap };
             let mut cache = LayerCache::new(1);
             let (mut keys, mut values) = (Vec::new(), Vec::new());
             for position in 0..positions {
@@ -141,10 +145,11 @@ mod tests {
             let query = vector(1 << 40, shrink);
             let exponential = &Tables::get().exponential;
             let (mut plain, mut fast) = (vec![0; size], vec![0; size]);
-            attention::attend(&query, &keys, &values, scale, exponential, &mut plain);
+            let (keys, values) = (&keys[first * size..], &values[first * size..]);
+            attention::attend(&query, keys, values, scale, exponential, &mut plain);
             for kernels in [Kernels::scalar(), Kernels::detect()] {
                 let mut scratch = Scratch::new(kernels, exponential);
-                cache.attend(0, &query, positions, scale, &mut scratch, &mut fast);
+                cache.attend(0, &query, first..positions, scale, &mut scratch, &mut fast);
                 prop_assert_eq!(&fast, &plain);
             }
         }

@@ -3,7 +3,7 @@
 use crate::fixed::narrow;
 use crate::kernel::{Kernels, Packed, TILE};
 use crate::model::matrix::Matrix;
-use crate::op::linear::scale;
+use crate::op::linear::{BIAS_BITS, scale, scale_biased};
 use crate::pool::Pool;
 use crate::split;
 use std::ops::Range;
@@ -36,6 +36,8 @@ pub(crate) struct Linear {
     pub(crate) multiplier: Vec<u16>,
     /// `S = C + input - output` of each row.
     pub(crate) shift: Vec<u8>,
+    /// Of each row, or empty.
+    pub(crate) bias: Vec<i32>,
 }
 
 /// Activations of a chunk: `x * 2^t` for every token.
@@ -91,7 +93,13 @@ impl Linear {
             packed: Arc::new(Packed::new(matrix)),
             multiplier: matrix.multiplier.clone(),
             shift: matrix.exponent.iter().enumerate().map(shift).collect(),
+            bias: Vec::new(),
         }
+    }
+
+    /// The same with a bias for each row, or none.
+    pub(crate) fn with_bias(self, bias: Vec<i32>) -> Self {
+        Self { bias, ..self }
     }
 
     pub(crate) fn tiles(&self) -> usize {
@@ -144,6 +152,9 @@ fn pieces<'a>(
 }
 
 fn scale_tile(linear: &Linear, tile: usize, exponents: &[u32], out: &mut [i32], traps: &Traps) {
+    if !linear.bias.is_empty() {
+        return scale_biased_tile(linear, tile, exponents, out, traps);
+    }
     let rows = tile * TILE..((tile + 1) * TILE).min(linear.shift.len());
     let (multiplier, shift) = (&linear.multiplier[rows.clone()], &linear.shift[rows]);
     for (token, out) in out.chunks_exact_mut(TILE).enumerate() {
@@ -159,6 +170,29 @@ fn scale_tile(linear: &Linear, tile: usize, exponents: &[u32], out: &mut [i32], 
         }
         if !fits {
             traps.set(token);
+        }
+    }
+}
+
+// spec: ENGINE-3.8
+fn scale_biased_tile(
+    linear: &Linear,
+    tile: usize,
+    exponents: &[u32],
+    out: &mut [i32],
+    traps: &Traps,
+) {
+    let rows = tile * TILE..((tile + 1) * TILE).min(linear.shift.len());
+    for (token, out) in out.chunks_exact_mut(TILE).enumerate() {
+        for (out, row) in out.iter_mut().zip(rows.clone()) {
+            // As above: only a token that has trapped has an exponent beyond the proven one.
+            let shift = u32::from(linear.shift[row]).saturating_sub(exponents[token]);
+            let shift = shift.max(BIAS_BITS);
+            let y = scale_biased(*out, linear.multiplier[row], shift, linear.bias[row]);
+            *out = narrow(y).unwrap_or_else(|_| {
+                traps.set(token);
+                0
+            });
         }
     }
 }

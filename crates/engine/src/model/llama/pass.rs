@@ -5,8 +5,9 @@
 
 use super::attend::{LayerCache, Scratch};
 use super::linear::{self, Activations, Linear, Outputs, Traps};
-use super::{Layer, Llama, Norm};
+use super::{HeadNorm, Layer, Llama, Norm};
 use crate::kernel::Kernels;
+use crate::model::variant::Activation;
 use crate::op::rope::{self, Angle};
 use crate::op::swiglu::GATE_BOUND;
 use crate::op::{attention, l2, residual, rmsnorm, swiglu};
@@ -32,6 +33,8 @@ pub(crate) struct Pass<'a> {
     residual: Vec<i32>,
     /// `[token][pair]`.
     angles: Vec<Angle>,
+    /// The same in layers with a window.
+    window_angles: Vec<Angle>,
     traps: Traps,
 }
 
@@ -51,13 +54,22 @@ impl<'a> Pass<'a> {
         for (token, row) in tokens.iter().zip(residual.chunks_exact_mut(hidden)) {
             embed(network, token.0 as usize, row);
         }
-        let angles = (start..start + tokens.len()).flat_map(|position| {
-            let angle = move |f: &u64| rope::angle(position as u64, *f, &tables.cosine);
-            network.rope.iter().map(angle)
-        });
-        let (angles, traps) = (angles.collect(), Traps::new(tokens.len()));
-        let tokens = tokens.len();
-        Self { network, kernels, pool, tables, start, tokens, residual, angles, traps }
+        let positions = start..start + tokens.len();
+        let (tokens, traps) = (tokens.len(), Traps::new(tokens.len()));
+        let angles = angles_of(&network.rope, positions.clone());
+        let window_angles = angles_of(&network.window_rope, positions);
+        Self {
+            network,
+            kernels,
+            pool,
+            tables,
+            start,
+            tokens,
+            residual,
+            angles,
+            window_angles,
+            traps,
+        }
     }
 
     /// Runs all layers, appending to the caches. Returns the index of the first token that trapped.
@@ -85,6 +97,7 @@ impl<'a> Pass<'a> {
             let outputs = linear::run(self.kernels, self.pool, head, &input, &traps);
             for token in 0..traps.first().unwrap_or(tokens.len()) {
                 outputs.copy(0, token, &mut logits);
+                self.cap(&mut logits);
                 visit(block + token, &logits);
             }
             if let Some(token) = traps.first() {
@@ -118,12 +131,27 @@ impl<'a> Pass<'a> {
         input
     }
 
-    /// Adds a linear layer's outputs to the residual stream.
-    fn add(&mut self, outputs: &Outputs) {
+    /// Caps logits where the model does.
+    // spec: ENGINE-9.4
+    fn cap(&self, logits: &mut [i32]) {
+        let Some(cap) = self.network.logit_cap else { return };
+        for logit in logits {
+            *logit = cap.apply((*logit).into(), &self.tables.sigmoid) as i32;
+        }
+    }
+
+    /// Adds a linear layer's outputs to the residual stream, normed first where there is a norm.
+    // spec: ENGINE-5.2, ENGINE-6.5
+    fn add(&mut self, outputs: &Outputs, norm: Option<&Norm>) {
         let hidden = self.hidden();
         let mut row = vec![0; hidden];
         for (token, x) in self.residual.chunks_exact_mut(hidden).enumerate() {
             outputs.copy(0, token, &mut row);
+            if let Some(norm) = norm {
+                let plain = row.clone();
+                let epsilon = self.network.epsilon;
+                rmsnorm::normalise(&plain, &norm.gain, norm.scales, epsilon, &mut row);
+            }
             let mut fits = true;
             for (x, y) in x.iter_mut().zip(&row) {
                 let sum = residual::add(*x, *y);
@@ -143,22 +171,33 @@ impl<'a> Pass<'a> {
         let kv_width = self.network.shape.kv_width() as usize;
         let query_width = self.network.shape.query_width() as usize;
         for token in 0..self.tokens {
-            let key = self.turned(&outputs, keys, token, kv_width);
+            let key = self.turned(layer, 1, &outputs, (keys, token), kv_width);
             cache.push(&key, &self.values(&outputs, values, token, kv_width));
         }
-        let queries: Vec<Vec<i16>> =
-            (0..self.tokens).map(|token| self.turned(&outputs, 0, token, query_width)).collect();
+        let query = |token| self.turned(layer, 0, &outputs, (0, token), query_width);
+        let queries: Vec<Vec<i16>> = (0..self.tokens).map(query).collect();
         let input = self.attended(layer, cache, &queries);
         let outputs = self.run(&[&layer.output], &input);
-        self.add(&outputs);
+        self.add(&outputs, layer.after_attention.as_ref());
     }
 
-    /// One token's queries or keys, turned to its position.
-    fn turned(&self, outputs: &Outputs, tile: usize, token: usize, width: usize) -> Vec<i16> {
+    /// One token's queries (`kind` 0) or keys (1), normed where heads are, turned to its position.
+    fn turned(
+        &self,
+        layer: &Layer,
+        kind: usize,
+        outputs: &Outputs,
+        (tile, token): (usize, usize),
+        width: usize,
+    ) -> Vec<i16> {
         let pairs = self.network.rope.len();
-        let angles = &self.angles[token * pairs..(token + 1) * pairs];
+        let all = if layer.window.is_some() { &self.window_angles } else { &self.angles };
+        let angles = &all[token * pairs..(token + 1) * pairs];
         let (mut row, mut turned) = (vec![0; width], vec![0; width]);
         outputs.copy(tile, token, &mut row);
+        if let Some(norms) = &layer.head_norms {
+            norm_heads(&norms[kind], &mut row);
+        }
         let mut fits = true;
         for (row, turned) in row.chunks_exact(2 * pairs).zip(turned.chunks_exact_mut(2 * pairs)) {
             for (pair, angle) in angles.iter().enumerate() {
@@ -200,11 +239,13 @@ impl<'a> Pass<'a> {
         split::each(self.pool, &mut items, grain, &|(token, (query, (out, exponent)))| {
             let mut scratch = Scratch::new(self.kernels, &self.tables.exponential);
             let mut wide = vec![0i32; width];
-            let seen = self.start + *token + 1;
+            let end = self.start + *token + 1;
+            // spec: ENGINE-7.9
+            let seen = layer.window.map_or(0, |window| end.saturating_sub(window))..end;
             for (head, wide) in wide.chunks_exact_mut(size).enumerate() {
                 let query = &query[head * size..(head + 1) * size];
                 let scale = layer.heads[head];
-                cache.attend(head / shared, query, seen, scale, &mut scratch, wide);
+                cache.attend(head / shared, query, seen.clone(), scale, &mut scratch, wide);
             }
             **exponent = l2::shorten(&wide, &mut out[..width]);
         });
@@ -217,12 +258,16 @@ impl<'a> Pass<'a> {
         let outputs = self.run(&[&layer.gate, &layer.up], &input);
         let input = self.gated(layer, &outputs);
         let outputs = self.run(&[&layer.down], &input);
-        self.add(&outputs);
+        self.add(&outputs, layer.after_feed_forward.as_ref());
     }
 
-    // spec: ENGINE-8.1, ENGINE-8.2
+    // spec: ENGINE-8.1, ENGINE-8.2, ENGINE-8.3
     fn gated(&self, layer: &Layer, outputs: &Outputs) -> Activations {
         let inner = self.network.shape.inner as usize;
+        let opening = match self.network.activation {
+            Activation::Silu => &self.tables.sigmoid,
+            Activation::Gelu => &self.tables.gelu,
+        };
         let mut input = Activations::new(self.tokens, inner);
         let mut items: Vec<_> = input.rows().enumerate().collect();
         let grain = split::grain(self.pool, items.len(), 16 * inner);
@@ -234,7 +279,7 @@ impl<'a> Pass<'a> {
             let mut largest = 0;
             for ((wide, g), u) in wide.iter_mut().zip(&gates).zip(&ups) {
                 largest = largest.max(g.unsigned_abs()).max(u.unsigned_abs());
-                *wide = swiglu::gate(*g, *u, layer.gate_bits, &self.tables.sigmoid);
+                *wide = swiglu::gate(*g, *u, layer.gate_bits, opening);
             }
             if i64::from(largest) >= GATE_BOUND {
                 self.traps.set(*token);
@@ -249,6 +294,23 @@ impl<'a> Pass<'a> {
 
 /// Tokens whose logits are computed together.
 const LOGIT_TOKENS: usize = 32;
+
+/// The angles of every pair at every position.
+fn angles_of(rope: &[u64], positions: std::ops::Range<usize>) -> Vec<Angle> {
+    let cosine = &Tables::get().cosine;
+    let at = |position: usize| rope.iter().map(move |f| rope::angle(position as u64, *f, cosine));
+    positions.flat_map(at).collect()
+}
+
+/// Norms every head of a row.
+// spec: ENGINE-6.6
+fn norm_heads(norm: &HeadNorm, row: &mut [i32]) {
+    let HeadNorm { norm: Norm { gain, scales }, epsilon } = norm;
+    for (head, epsilon) in row.chunks_exact_mut(gain.len()).zip(epsilon) {
+        let plain = head.to_vec();
+        rmsnorm::normalise(&plain, gain, *scales, *epsilon, head);
+    }
+}
 
 fn embed(network: &Llama, token: usize, out: &mut [i32]) {
     let embedding = &network.embedding;

@@ -74,7 +74,7 @@ class Strange(unittest.TestCase):
     """Bytes of strangers: an error that says what, never an exception of another kind."""
 
     def test_json_has_no_second_reading(self):
-        for text in (b'{"a": 1, "a": 2}', b"[NaN]", b"\xef\xbb\xbf{}", b"[" * 100_000, b"\xff", b""):
+        for text in (b"[NaN]", b"\xef\xbb\xbf{}", b"[" * 100_000, b"\xff", b""):
             with self.assertRaises(Refused):
                 read_json(text)
 
@@ -90,6 +90,7 @@ class Strange(unittest.TestCase):
             (one % (0, 8), bytes(8)),
             (one % (0, 4), bytes(3)),
             (b'{"a": 7}', b""),
+            (b'{"__metadata__": 1, "__metadata__": 2}', b""),
             (b'{"a": {"dtype": "F32", "shape": 1, "data_offsets": [0, 4]}}', bytes(4)),
             (b'{"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, -4]}}', bytes(4)),
         ):

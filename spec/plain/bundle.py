@@ -32,6 +32,7 @@ def text_of(value, what, most):
 def object_of(value, what, needed, known=None):
     """An object that has the fields it needs; and no others, where `known` says which may be."""
     want(isinstance(value, dict), f"{what} is no object")
+    want(not value.twice, f"{what} has a field twice")
     for name in needed:
         want(value.get(name) is not None, f"{what} has no field {name}")
     for name in value if known is not None else ():

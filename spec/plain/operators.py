@@ -1,6 +1,7 @@
 """The operators between the matrices: sections 4 and 6 to 8 of docs/spec/engine.md."""
 
 from math import isqrt
+from operator import mul
 
 from .arithmetic import COS, EXP2, SIG, rnd, signed
 
@@ -53,12 +54,13 @@ def rotate(a, b, cos, sin):
 
 def attend(q, keys, values, a_m, a_s, align):
     """ENGINE-7.3 to ENGINE-7.6"""
-    z = [rnd(sum(a * b for a, b in zip(q, key)) * a_m, a_s) for key in keys]
-    p = [EXP2[min(max(z) - one, 65535)] for one in z]
+    z = [rnd(sum(map(mul, q, key)) * a_m, a_s) for key in keys]
+    largest = max(z)
+    p = [EXP2[min(largest - one, 65535)] for one in z]
     total = sum(p)
     e = total.bit_length()
     r = (1 << (e + 15)) // total
-    sums = [sum(w * v[j] for w, v in zip(p, values)) for j in range(len(q))]
+    sums = [sum(map(mul, p, channel)) for channel in zip(*values)]
     return [rnd(s * r, e + 11 + align) for s in sums]
 
 

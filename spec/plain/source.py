@@ -17,10 +17,12 @@ def want(holds, why):
         raise Refused(why)
 
 
-def once(pairs):
-    """An object whose names are all different."""
-    want(len({name for name, _ in pairs}) == len(pairs), "a field stands twice in an object")
-    return dict(pairs)
+class Fields(dict):
+    """An object; of a name that stands twice the last counts, where that is not refused."""
+
+    def __init__(self, pairs):
+        super().__init__(pairs)
+        self.twice = len(self) < len(pairs)
 
 
 def no_number(name):
@@ -30,14 +32,14 @@ def no_number(name):
 def read_json(data):
     try:
         text = bytes(data).decode("utf-8")
-        return json.loads(text, object_pairs_hook=once, parse_constant=no_number)
+        return json.loads(text, object_pairs_hook=Fields, parse_constant=no_number)
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise Refused(f"not JSON: {error}") from None
 
 
 def entries(index):
     """Name, kind, sides, start and end of each tensor of an index, by their places."""
-    want(isinstance(index, dict), "the index of the weights is no object")
+    want(isinstance(index, dict) and not index.twice, "the index is no object, or a name stands twice")
     found, whole = [], lambda n: type(n) is int and 0 <= n < 1 << 63
     for name, entry in index.items():
         if name == "__metadata__":

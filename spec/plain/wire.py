@@ -115,11 +115,15 @@ class Offer(Signed):
     def __init__(self, data):
         super().__init__(data, "offer")
         read = self.read
-        read.version("offer version", 1)
+        version = read.number(1)
+        want(version in (1, 2), f"unknown offer version {version}")
         self.provider, self.receipt_key, self.model = (read.key() for _ in range(3))
         self.op_set = read.number(2)
         self.name = read.counted("model name", 64)
         want(decodes(self.name), "the name is not UTF-8")
         self.context, self.prices = read.number(4), [read.number(8) for _ in range(4)]
-        self.capacity, self.sequence, self.expires = read.number(4), read.number(8), read.number(8)
+        self.capacity = read.number(4)
+        # Version 2 says how long a job may take, and how many a client may have at once.
+        self.limits = [read.number(4) for _ in range(2)] if version == 2 else None
+        self.sequence, self.expires = read.number(8), read.number(8)
         read.end()

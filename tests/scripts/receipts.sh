@@ -103,7 +103,11 @@ if [ -z "$many" ]; then
 else
   breaks=8 turns=2
 fi
-long=$(for n in $(seq 70); do printf 'Ana walks to the river with %d apples. ' $((n * 37 % 98)); done)
+sentences=70
+if [ -n "${MUTIRAO_SPEC_PLAIN:-}" ] || ! "$python" -c 'import numpy' 2>/dev/null; then
+  sentences=9
+fi
+long=$(for n in $(seq "$sentences"); do printf 'Ana walks to the river with %d apples. ' $((n * 37 % 98)); done)
 
 for question in "${greedy[@]}"; do ask "$question"; done
 for turn in $(seq "$turns"); do

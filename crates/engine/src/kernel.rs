@@ -3,6 +3,7 @@
 //! Every function here has a plain twin; sums of 32 wrapping bits are exact in any order by the
 //! certificate (`op::linear`), so a kernel may reorder as it likes. The choice changes no bit.
 //! All unsafe code of the project lives in this module.
+#![allow(unsafe_code)]
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -10,6 +11,7 @@ mod avx2;
 mod avx512;
 mod input;
 pub mod packed;
+pub(crate) mod rows;
 mod scalar;
 #[cfg(test)]
 mod tests;
@@ -17,7 +19,42 @@ mod tests;
 pub use input::{ENTRY_MAX, Input};
 pub use packed::{Packed, TILE};
 
+use crate::op::rmsnorm::NormScales;
 use std::ops::Range;
+
+/// A method that compiles a plain function of `rows` once for each set of kernels: the same code,
+/// the same bits, wider registers.
+macro_rules! widened {
+    (
+        $(#[$note:meta])*
+        $view:vis fn $name:ident = rows::$plain:ident (
+            $($word:ident: $kind:ty),*
+        ) $(-> $result:ty)?;
+    ) => {
+        $(#[$note])*
+        $view fn $name(self, $($word: $kind),*) $(-> $result)? {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2")]
+            fn avx2($($word: $kind),*) $(-> $result)? {
+                rows::$plain($($word),*)
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+            fn avx512($($word: $kind),*) $(-> $result)? {
+                rows::$plain($($word),*)
+            }
+            match self.0 {
+                Set::Scalar => rows::$plain($($word),*),
+                // SAFETY: the set exists only where the processor has these instructions.
+                #[cfg(target_arch = "x86_64")]
+                Set::Avx2 => unsafe { avx2($($word),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                Set::Avx512 => unsafe { avx512($($word),*) },
+            }
+        }
+    };
+}
 
 /// A set of kernels that this machine can run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,10 +63,10 @@ pub struct Kernels(Set);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Set {
     Scalar,
-    /// Made only by [`Kernels::detect`], after asking the processor.
+    /// Made only by [`Kernels::available`], after asking the processor.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// With byte and word instructions and VNNI; made only by [`Kernels::detect`].
+    /// With BW, DQ, VL and VNNI; made only by [`Kernels::available`].
     #[cfg(target_arch = "x86_64")]
     Avx512,
 }
@@ -63,6 +100,8 @@ impl Kernels {
             sets.push(Self(Set::Avx2));
             let wide = std::is_x86_feature_detected!("avx512f")
                 && std::is_x86_feature_detected!("avx512bw")
+                && std::is_x86_feature_detected!("avx512dq")
+                && std::is_x86_feature_detected!("avx512vl")
                 && std::is_x86_feature_detected!("avx512vnni");
             if wide {
                 sets.push(Self(Set::Avx512));
@@ -83,12 +122,24 @@ impl Kernels {
         }
     }
 
-    /// Lays activations out: whole tokens of `stride` entries, each at most [`ENTRY_MAX`].
+    /// Entries of the memory that [`Kernels::input`] wants.
+    #[must_use]
+    pub fn input_entries(self, tokens: usize, stride: usize) -> usize {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 if tokens > 1 => Input::block_entries(tokens, stride),
+            _ => 0,
+        }
+    }
+
+    /// Lays activations out: whole tokens of `stride` entries, each at most [`ENTRY_MAX`]. `memory`
+    /// holds [`Kernels::input_entries`], of any value.
     ///
     /// # Panics
-    /// When `x` does not hold whole tokens, or `stride` is not a multiple of 64.
+    /// When `x` does not hold whole tokens, `stride` is not a multiple of 64, or `memory` is short.
     #[must_use]
-    pub fn input(self, x: &[i16], stride: usize) -> Input<'_> {
+    pub fn input<'a>(self, x: &'a [i16], stride: usize, memory: &'a mut [i32]) -> Input<'a> {
+        assert!(memory.len() >= self.input_entries(x.len() / stride, stride));
         let input = Input::plain(x, stride);
         match self.0 {
             Set::Scalar => input,
@@ -99,7 +150,7 @@ impl Kernels {
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 if input.tokens == 1 => input.with_limbs(),
             #[cfg(target_arch = "x86_64")]
-            Set::Avx512 => input.with_blocks(),
+            Set::Avx512 => input.with_blocks(memory),
         }
     }
 
@@ -152,5 +203,44 @@ impl Kernels {
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 | Set::Avx512 => avx2::mix(powers, values, out),
         }
+    }
+
+    widened! {
+        /// Turns the accumulators of a tile, `[token][TILE]`, into outputs; tells the tokens that
+        /// trap, whose outputs are 0 then.
+        // spec: ENGINE-3.6
+        pub(crate) fn scale = rows::scale(
+            out: &mut [i32], multiplier: &[u16; TILE], shift: &[u8; TILE], exponents: &[u32],
+            trap: &dyn Fn(usize)
+        );
+    }
+
+    widened! {
+        /// Adds `y` to `x`: `op::residual::add`, with 0 for what traps. Whether nothing did.
+        pub(crate) fn add = rows::add(x: &mut [i32], y: &[i32]) -> bool;
+    }
+
+    widened! {
+        /// `op::swiglu::gate` of whole vectors; the largest magnitude of `g` and `u`.
+        pub(crate) fn gate = rows::gate(
+            g: &[i32], u: &[i32], bits: u32, opening: &[u32], wide: &mut [i64]
+        ) -> u32;
+    }
+
+    widened! {
+        /// `op::l2::shorten` of 64 bits.
+        pub(crate) fn shorten_64 = rows::shorten(wide: &[i64], out: &mut [i16]) -> u32;
+    }
+
+    widened! {
+        /// `op::l2::shorten` of 32 bits.
+        pub(crate) fn shorten_32 = rows::shorten(wide: &[i32], out: &mut [i16]) -> u32;
+    }
+
+    widened! {
+        /// `op::rmsnorm::normalise`.
+        pub(crate) fn normalise = rows::normalise(
+            x: &[i32], gain: &[i16], scales: NormScales, epsilon: u64, out: &mut [i32]
+        );
     }
 }

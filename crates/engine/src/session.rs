@@ -4,7 +4,7 @@
 
 use crate::kernel::Kernels;
 use crate::model::Model;
-use crate::model::llama::{LayerCache, Pass, Visit};
+use crate::model::llama::{LayerCache, Pass, Spare, Visit};
 use crate::pool::Pool;
 use mutirao_wire::Token;
 use std::ops::Deref;
@@ -70,6 +70,7 @@ pub struct Session {
     caches: Vec<LayerCache>,
     position: usize,
     poisoned: bool,
+    spare: Spare,
 }
 
 impl Session {
@@ -84,7 +85,7 @@ impl Session {
     pub fn with_kernels(model: Arc<Model>, kernels: Kernels) -> Self {
         let heads = model.network.shape().kv_heads as usize;
         let caches = vec![LayerCache::new(heads); model.network.layers()];
-        Self { model, kernels, caches, position: 0, poisoned: false }
+        Self { model, kernels, caches, position: 0, poisoned: false, spare: Spare::default() }
     }
 
     /// Tokens fed so far: the position of the next one.
@@ -152,7 +153,7 @@ impl Session {
     ) -> Result<(), EngineError> {
         let start = self.position;
         let network = &self.model.network;
-        let mut pass = Pass::new(network, self.kernels, pool, tokens, start);
+        let mut pass = Pass::new(network, self.kernels, pool, tokens, start, &self.spare);
         let trapped = pass.layers(&mut self.caches);
         let trapped = if first < tokens.len() { pass.logits(first, visit) } else { trapped };
         self.position += tokens.len();

@@ -28,7 +28,7 @@ pub struct Input<'a> {
     /// `[quad][low, high]`, four signed bytes each, of a single token.
     pub(super) limbs: Vec<[i32; 2]>,
     /// `[block][pair][token]`, two columns each.
-    pub(super) pairs: Vec<i32>,
+    pub(super) pairs: &'a [i32],
 }
 
 impl<'a> Input<'a> {
@@ -39,7 +39,7 @@ impl<'a> Input<'a> {
     pub(super) fn plain(x: &'a [i16], stride: usize) -> Self {
         assert!(stride % 64 == 0 && stride > 0 && x.len() % stride == 0, "whole padded tokens");
         let tokens = x.len() / stride;
-        Self { stride, tokens, x, sums: vec![], limbs: vec![], pairs: vec![] }
+        Self { stride, tokens, x, sums: vec![], limbs: vec![], pairs: &[] }
     }
 
     /// Adds sums and bytes.
@@ -56,20 +56,28 @@ impl<'a> Input<'a> {
         self
     }
 
-    /// Adds blocks.
-    pub(super) fn with_blocks(mut self) -> Self {
+    /// Entries of all blocks.
+    pub(super) fn block_entries(tokens: usize, stride: usize) -> usize {
+        tokens.next_multiple_of(STEP) * (stride / 2)
+    }
+
+    /// Adds blocks, written to `memory`.
+    pub(super) fn with_blocks(mut self, memory: &'a mut [i32]) -> Self {
         let pairs = self.stride / 2;
-        self.pairs = vec![0; self.tokens.next_multiple_of(STEP) * pairs];
+        if self.tokens % STEP > 0 {
+            memory.fill(0);
+        }
         for token in 0..self.tokens {
             let (tokens, start) = (self.block(token / BLOCK), token / BLOCK * BLOCK * pairs);
             let width = tokens.len().next_multiple_of(STEP);
             let x = &self.x[token * self.stride..(token + 1) * self.stride];
-            let out = self.pairs[start..].chunks_exact_mut(width);
+            let out = memory[start..].chunks_exact_mut(width);
             for (out, x) in out.zip(x.chunks_exact(2)) {
                 out[token - tokens.start] =
                     i32::from(x[0]) & 0xFFFF | i32::from(x[1]).wrapping_shl(16);
             }
         }
+        self.pairs = memory;
         self
     }
 

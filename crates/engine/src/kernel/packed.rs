@@ -3,12 +3,12 @@
 //! ```text
 //! tile   m[group][row]  zero-padded to 64 bytes, then q
 //! q, W8  [quad][row][4]         a byte q + 128
-//! q, W4  [octet][row][4]        a byte: q + 8 of column c in its low half, of c + 4 in the high one
+//! q, W4  [octet][row][4]        a byte: q + 8 of column c in the low half, of c + 4 in the other
 //! ```
 //!
-//! A step of 64 bytes is 16 rows: what the widest registers hold. Weights carry an offset that makes
-//! them unsigned; a kernel takes `offset * sum x` away once a group. Rows and columns are padded
-//! with zeros to whole tiles and groups of 64. This is a local cache: it enters no digest.
+//! A step of 64 bytes is 16 rows: what the widest registers hold. Weights carry an offset that
+//! makes them unsigned; a kernel takes `offset * sum x` away once a group. Rows and columns are
+//! padded with zeros to whole tiles and groups of 64. This is a local cache: it enters no digest.
 
 use crate::model::header::Profile;
 use crate::model::matrix::Matrix;

@@ -1,9 +1,12 @@
 //! Every kernel against plain 64-bit sums over the logical matrix, bit for bit.
 
 use super::*;
+use crate::fixed::narrow;
 use crate::model::header::Profile;
 use crate::model::matrix::Matrix;
 use crate::op::linear::accumulate;
+use crate::op::{l2, linear, residual, rmsnorm, swiglu};
+use crate::table::Tables;
 use proptest::prelude::*;
 
 fn sets() -> Vec<Kernels> {
@@ -39,7 +42,9 @@ fn fast(kernels: Kernels, packed: &Packed, x: &[Vec<i16>]) -> Vec<Vec<i32>> {
         padded.extend_from_slice(x);
         padded.resize(padded.len() + packed.stride() - x.len(), 0);
     }
-    let (middle, input) = (packed.tiles() / 2, kernels.input(&padded, packed.stride()));
+    let (middle, stride) = (packed.tiles() / 2, packed.stride());
+    let mut memory = vec![77; kernels.input_entries(x.len(), stride)];
+    let input = kernels.input(&padded, stride, &mut memory);
     let mut out = Vec::new();
     for tiles in [0..middle, middle..packed.tiles()] {
         let mut part = vec![77; tiles.len() * x.len() * TILE];
@@ -157,5 +162,96 @@ fn sixteen_positions_at_their_bounds_do_not_overflow() {
         let mut out = vec![0i64; 32];
         kernels.mix(&[32767; 100], &vec![-4095; 3200], &mut out);
         assert!(out.iter().all(|sum| *sum == -100 * 32767 * 4095), "{}", kernels.name());
+    }
+}
+
+proptest! {
+    // spec: ENGINE-4.1
+    #[test]
+    fn a_vector_is_shortened_as_the_l2_rule_says(
+        wide in prop::collection::vec(-(1i64 << 45)..(1 << 45), 0..300), shift in 0u32..45,
+        flat in any::<bool>()
+    ) {
+        let level = |v: &i64| if flat { (1 << 45 >> shift) - (v & 1) } else { v >> shift };
+        let wide: Vec<i64> = wide.iter().map(level).collect();
+        let mut plain = vec![0i16; wide.len()];
+        let t = l2::shorten(&wide, &mut plain);
+        for kernels in sets() {
+            let mut out = vec![0i16; wide.len()];
+            prop_assert_eq!((kernels.shorten_64(&wide, &mut out), &out), (t, &plain));
+            if wide.iter().all(|v| v.unsigned_abs() < 1 << 30) {
+                let narrow: Vec<i32> = wide.iter().map(|v| *v as i32).collect();
+                prop_assert_eq!((kernels.shorten_32(&narrow, &mut out), &out), (t, &plain));
+            }
+        }
+    }
+
+    // spec: ENGINE-6.3
+    #[test]
+    fn a_vector_is_normed_as_the_operator_says(
+        x in prop::collection::vec(any::<i32>(), 1..200), shift in 0u32..32,
+        epsilon in 0u64..(1 << 50)
+    ) {
+        let x: Vec<i32> = x.iter().map(|x| x >> shift).collect();
+        let gain: Vec<i16> = (0..x.len()).map(|j| (j % 30) as i16 * 997 - 8000).collect();
+        let scales = NormScales { gain_bits: 14, value_bits: 12 };
+        let mut plain = vec![0; x.len()];
+        rmsnorm::normalise(&x, &gain, scales, epsilon, &mut plain);
+        for kernels in sets() {
+            let mut out = vec![0; x.len()];
+            kernels.normalise(&x, &gain, scales, epsilon, &mut out);
+            prop_assert_eq!(&out, &plain);
+        }
+    }
+
+    // spec: ENGINE-8.2
+    #[test]
+    fn gates_open_as_the_operator_says(
+        pairs in prop::collection::vec((any::<i32>(), any::<i32>()), 0..80), bits in 11u32..=20,
+        shift in 0u32..20
+    ) {
+        let less = |(g, u): &(i32, i32)| (g >> (10 + shift), u >> (10 + shift));
+        let (g, u): (Vec<i32>, Vec<i32>) = pairs.iter().map(less).unzip();
+        let sigmoid = &Tables::get().sigmoid;
+        let plain: Vec<i64> =
+            g.iter().zip(&u).map(|(g, u)| swiglu::gate(*g, *u, bits, sigmoid)).collect();
+        let largest = g.iter().chain(&u).map(|x| x.unsigned_abs()).max().unwrap_or(0);
+        for kernels in sets() {
+            let mut wide = vec![0; g.len()];
+            prop_assert_eq!(kernels.gate(&g, &u, bits, sigmoid, &mut wide), largest);
+            prop_assert_eq!(&wide, &plain);
+        }
+    }
+
+    // spec: ENGINE-3.6, ENGINE-5.2
+    #[test]
+    fn outputs_are_scaled_and_added_as_the_operators_say(
+        acc in prop::collection::vec(any::<i32>(), 3 * TILE), m in any::<[u16; TILE]>(),
+        s in prop::array::uniform16(0u8..=62), exponents in prop::array::uniform3(0u32..12),
+        left in 0u32..32
+    ) {
+        let acc: Vec<i32> = acc.iter().map(|acc| acc >> left).collect();
+        let (mut plain, mut trapped) = (acc.clone(), vec![]);
+        for (token, out) in plain.chunks_mut(TILE).enumerate() {
+            for (row, out) in out.iter_mut().enumerate() {
+                let shift = u32::from(s[row]).saturating_sub(exponents[token]);
+                let y = linear::scale(*out, m[row], shift);
+                *out = narrow(y).unwrap_or_else(|_| {
+                    trapped.push(token);
+                    0
+                });
+            }
+        }
+        trapped.dedup();
+        for kernels in sets() {
+            let (mut out, told) = (acc.clone(), std::sync::Mutex::new(vec![]));
+            let trap = |token| told.lock().unwrap().push(token);
+            kernels.scale(&mut out, &m, &s, &exponents, &trap);
+            prop_assert_eq!((&out, told.into_inner().unwrap()), (&plain, trapped.clone()));
+            let fits = kernels.add(&mut out, &acc);
+            let sums: Vec<_> = plain.iter().zip(&acc).map(|(x, y)| residual::add(*x, *y)).collect();
+            prop_assert_eq!(fits, sums.iter().all(Result::is_ok));
+            prop_assert!(out.iter().zip(&sums).all(|(x, sum)| *x == sum.unwrap_or(0)));
+        }
     }
 }

@@ -14,9 +14,11 @@
 mod attend;
 mod linear;
 mod pass;
+mod spare;
 
 pub(crate) use attend::LayerCache;
 pub(crate) use pass::{Pass, Visit};
+pub(crate) use spare::Spare;
 
 use crate::kernel::Packed;
 use crate::load::format::{File, Tensor};
@@ -28,7 +30,7 @@ use crate::op::attention::{EXTRA_BITS, HeadScale};
 use crate::op::cap::Cap;
 use crate::op::logits;
 use crate::op::rmsnorm::NormScales;
-use linear::Linear;
+use linear::{Linear, by_tile};
 use std::sync::Arc;
 
 /// The network, packed.
@@ -157,8 +159,9 @@ fn load_embedding(header: &Header, tensor: &Tensor<'_>) -> Result<(Embedding, Li
         let shift = |c: &u8| (i32::from(*c) + offset).clamp(0, 62) as u8;
         matrix.exponent.iter().map(shift).collect()
     };
-    let (multiplier, head_shift): (_, Vec<u8>) = (matrix.multiplier.clone(), shifts(offset));
-    let head = Linear { packed: packed.clone(), multiplier, shift: head_shift, bias: Vec::new() };
+    let shift: Vec<u8> = shifts(offset);
+    let (multiplier, shift) = (by_tile(&matrix.multiplier), by_tile(&shift));
+    let head = Linear { packed: packed.clone(), multiplier, shift, bias: Vec::new() };
     let shift = shifts(residual);
     Ok((Embedding { packed, multiplier: matrix.multiplier, shift }, head))
 }

@@ -43,10 +43,17 @@ pub fn root(x: &[i32], epsilon: u64) -> Root {
         let short = rnd(i64::from(*x), entry_shift);
         (short.wrapping_mul(short)) as u64
     };
-    let sum = x.iter().map(square).fold(0, u64::wrapping_add) + (epsilon >> (2 * entry_shift));
+    let sum = x.iter().map(square).fold(0, u64::wrapping_add);
+    root_of(sum, entry_shift, x.len() as u64, epsilon)
+}
+
+/// The inverse root for the squares of `size` entries, rounded by `entry_shift` and summed.
+// spec: ENGINE-6.2
+#[must_use]
+pub(crate) fn root_of(squares: u64, entry_shift: u32, size: u64, epsilon: u64) -> Root {
+    let sum = squares + (epsilon >> (2 * entry_shift));
     let drop = bit_length(sum).saturating_sub(28).next_multiple_of(2);
     let short = (sum >> drop).max(1);
-    let size = x.len() as u64;
     let enough = |k: &u32| (size << (2 * k)) >= short << 30;
     let k = (0..30).find(enough).expect("2^(2 * 29) alone exceeds 2^28 * 2^30");
     let root = ((size << (2 * k)) / short).isqrt() as i64;

@@ -1,9 +1,10 @@
 //! Linear layers over a chunk of tokens: accumulators from a kernel, scaled in place.
 
+use super::spare::{Lent, Spare};
 use crate::fixed::narrow;
 use crate::kernel::{Kernels, Packed, TILE};
 use crate::model::matrix::Matrix;
-use crate::op::linear::{BIAS_BITS, scale, scale_biased};
+use crate::op::linear::{BIAS_BITS, scale_biased};
 use crate::pool::Pool;
 use crate::split;
 use std::ops::Range;
@@ -33,26 +34,31 @@ impl Traps {
 #[derive(Debug)]
 pub(crate) struct Linear {
     pub(crate) packed: Arc<Packed>,
-    pub(crate) multiplier: Vec<u16>,
-    /// `S = C + input - output` of each row.
-    pub(crate) shift: Vec<u8>,
+    /// `M` of each row, zeros behind the last one.
+    pub(crate) multiplier: Vec<[u16; TILE]>,
+    /// `S = C + input - output` of each row, zeros behind the last one.
+    pub(crate) shift: Vec<[u8; TILE]>,
     /// Of each row, or empty.
     pub(crate) bias: Vec<i32>,
 }
 
 /// Activations of a chunk: `x * 2^t` for every token.
 #[derive(Debug)]
-pub(crate) struct Activations {
+pub(crate) struct Activations<'a> {
     stride: usize,
-    x: Vec<i16>,
+    x: Lent<'a, i16>,
     exponent: Vec<u32>,
 }
 
-impl Activations {
-    /// Zeros for `tokens` vectors of `width`, padded for the kernels.
-    pub(crate) fn new(tokens: usize, width: usize) -> Self {
+impl<'a> Activations<'a> {
+    /// `tokens` vectors of `width`, to be written, padded with zeros for the kernels.
+    pub(crate) fn new(tokens: usize, width: usize, spare: &'a Spare) -> Self {
         let stride = width.next_multiple_of(64);
-        Self { stride, x: vec![0; tokens * stride], exponent: vec![0; tokens] }
+        let mut x = spare.take(tokens * stride);
+        if stride > width {
+            x.fill(0);
+        }
+        Self { stride, x, exponent: vec![0; tokens] }
     }
 
     /// Every token's vector and exponent, to be written.
@@ -63,17 +69,22 @@ impl Activations {
 
 /// Outputs of some matrices over a chunk, `[tile][token][TILE]`.
 #[derive(Debug)]
-pub(crate) struct Outputs {
+pub(crate) struct Outputs<'a> {
     tokens: usize,
-    values: Vec<i32>,
+    values: Lent<'a, i32>,
 }
 
-impl Outputs {
+impl Outputs<'_> {
     /// Copies one token's rows from `first_tile` on.
     pub(crate) fn copy(&self, first_tile: usize, token: usize, out: &mut [i32]) {
-        for (tile, out) in out.chunks_mut(TILE).enumerate() {
-            let at = ((first_tile + tile) * self.tokens + token) * TILE;
-            out.copy_from_slice(&self.values[at..at + out.len()]);
+        let tiles = self.values[first_tile * self.tokens * TILE..].chunks_exact(self.tokens * TILE);
+        for (out, tile) in out.chunks_mut(TILE).zip(tiles) {
+            let rows = &tile[token * TILE..(token + 1) * TILE];
+            match <&mut [i32; TILE]>::try_from(&mut *out) {
+                // A length that the compiler knows: no call for 64 bytes.
+                Ok(whole) => whole.copy_from_slice(rows),
+                Err(_) => out.copy_from_slice(&rows[..out.len()]),
+            }
         }
     }
 }
@@ -89,10 +100,11 @@ impl Linear {
     /// Packs a matrix; `offset` gives `input - output` of a row, proven to keep the shift in range.
     pub(crate) fn new(matrix: &Matrix, offset: impl Fn(usize) -> i32) -> Self {
         let shift = |(row, c): (usize, &u8)| (i32::from(*c) + offset(row)) as u8;
+        let shift: Vec<u8> = matrix.exponent.iter().enumerate().map(shift).collect();
         Self {
             packed: Arc::new(Packed::new(matrix)),
-            multiplier: matrix.multiplier.clone(),
-            shift: matrix.exponent.iter().enumerate().map(shift).collect(),
+            multiplier: by_tile(&matrix.multiplier),
+            shift: by_tile(&shift),
             bias: Vec::new(),
         }
     }
@@ -107,26 +119,44 @@ impl Linear {
     }
 }
 
+/// Numbers of rows, by tiles of them.
+pub(crate) fn by_tile<T: Copy + Default>(rows: &[T]) -> Vec<[T; TILE]> {
+    let tile = |rows: &[T]| {
+        let mut tile = [T::default(); TILE];
+        tile[..rows.len()].copy_from_slice(rows);
+        tile
+    };
+    rows.chunks(TILE).map(tile).collect()
+}
+
 /// Runs matrices over the same activations. An output outside 32 bits traps its token.
 // spec: ENGINE-3.6
-pub(crate) fn run(
+pub(crate) fn run<'a>(
     kernels: Kernels,
     pool: &dyn Pool,
     matrices: &[&Linear],
-    input: &Activations,
+    input: &Activations<'_>,
     traps: &Traps,
-) -> Outputs {
+    spare: &'a Spare,
+) -> Outputs<'a> {
     let tokens = input.exponent.len();
     let tiles: usize = matrices.iter().map(|linear| linear.tiles()).sum();
-    let mut values = vec![0i32; tiles * tokens * TILE];
+    let mut values = spare.take(tiles * tokens * TILE);
     let grain = split::grain(pool, tiles, TILE * input.stride * tokens);
     let mut pieces = pieces(matrices, tokens, grain, &mut values);
-    let laid_out = kernels.input(&input.x, input.stride);
+    let mut memory = spare.take(kernels.input_entries(tokens, input.stride));
+    let laid_out = kernels.input(&input.x, input.stride, &mut memory);
     split::each(pool, &mut pieces, 1, &|piece: &mut Piece<'_>| {
         let Piece { linear, tiles, out } = piece;
         kernels.accumulate(&linear.packed, tiles.clone(), &laid_out, out);
         for (tile, out) in tiles.clone().zip(out.chunks_exact_mut(tokens * TILE)) {
-            scale_tile(linear, tile, &input.exponent, out, traps);
+            if !linear.bias.is_empty() {
+                scale_biased_tile(linear, tile, &input.exponent, out, traps);
+                continue;
+            }
+            let (multiplier, shift) = (&linear.multiplier[tile], &linear.shift[tile]);
+            let trap = |token| traps.set(token);
+            kernels.scale(out, multiplier, shift, &input.exponent, &trap);
         }
     });
     Outputs { tokens, values }
@@ -151,29 +181,6 @@ fn pieces<'a>(
     pieces
 }
 
-fn scale_tile(linear: &Linear, tile: usize, exponents: &[u32], out: &mut [i32], traps: &Traps) {
-    if !linear.bias.is_empty() {
-        return scale_biased_tile(linear, tile, exponents, out, traps);
-    }
-    let rows = tile * TILE..((tile + 1) * TILE).min(linear.shift.len());
-    let (multiplier, shift) = (&linear.multiplier[rows.clone()], &linear.shift[rows]);
-    for (token, out) in out.chunks_exact_mut(TILE).enumerate() {
-        let exponent = exponents[token];
-        let mut fits = true;
-        for ((out, m), s) in out.iter_mut().zip(multiplier).zip(shift) {
-            // An exponent above the proven one belongs to a token that has trapped before.
-            let y = scale(*out, *m, u32::from(*s).saturating_sub(exponent));
-            *out = narrow(y).unwrap_or_else(|_| {
-                fits = false;
-                0
-            });
-        }
-        if !fits {
-            traps.set(token);
-        }
-    }
-}
-
 // spec: ENGINE-3.8
 fn scale_biased_tile(
     linear: &Linear,
@@ -182,13 +189,14 @@ fn scale_biased_tile(
     out: &mut [i32],
     traps: &Traps,
 ) {
-    let rows = tile * TILE..((tile + 1) * TILE).min(linear.shift.len());
+    let rows = tile * TILE..((tile + 1) * TILE).min(linear.bias.len());
+    let (multipliers, shifts) = (&linear.multiplier[tile], &linear.shift[tile]);
     for (token, out) in out.chunks_exact_mut(TILE).enumerate() {
         for (out, row) in out.iter_mut().zip(rows.clone()) {
-            // As above: only a token that has trapped has an exponent beyond the proven one.
-            let shift = u32::from(linear.shift[row]).saturating_sub(exponents[token]);
+            // Only a token that has trapped has an exponent beyond the proven one.
+            let shift = u32::from(shifts[row % TILE]).saturating_sub(exponents[token]);
             let shift = shift.max(BIAS_BITS);
-            let y = scale_biased(*out, linear.multiplier[row], shift, linear.bias[row]);
+            let y = scale_biased(*out, multipliers[row % TILE], shift, linear.bias[row]);
             *out = narrow(y).unwrap_or_else(|_| {
                 traps.set(token);
                 0

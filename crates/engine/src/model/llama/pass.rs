@@ -5,12 +5,13 @@
 
 use super::attend::{LayerCache, Scratch};
 use super::linear::{self, Activations, Linear, Outputs, Traps};
+use super::spare::Spare;
 use super::{HeadNorm, Layer, Llama, Norm};
 use crate::kernel::Kernels;
 use crate::model::variant::Activation;
 use crate::op::rope::{self, Angle};
 use crate::op::swiglu::GATE_BOUND;
-use crate::op::{attention, l2, residual, rmsnorm, swiglu};
+use crate::op::{attention, residual, rmsnorm};
 use crate::pool::Pool;
 use crate::split;
 use crate::table::Tables;
@@ -36,6 +37,7 @@ pub(crate) struct Pass<'a> {
     /// The same in layers with a window.
     window_angles: Vec<Angle>,
     traps: Traps,
+    spare: &'a Spare,
 }
 
 impl<'a> Pass<'a> {
@@ -47,6 +49,7 @@ impl<'a> Pass<'a> {
         pool: &'a dyn Pool,
         tokens: &[Token],
         start: usize,
+        spare: &'a Spare,
     ) -> Self {
         let tables = Tables::get();
         let hidden = network.shape.hidden as usize;
@@ -69,6 +72,7 @@ impl<'a> Pass<'a> {
             angles,
             window_angles,
             traps,
+            spare,
         }
     }
 
@@ -94,7 +98,7 @@ impl<'a> Pass<'a> {
             let input = self.normalised(&self.network.final_norm, tokens.clone());
             let traps = Traps::new(tokens.len());
             let head = &[&self.network.head];
-            let outputs = linear::run(self.kernels, self.pool, head, &input, &traps);
+            let outputs = linear::run(self.kernels, self.pool, head, &input, &traps, self.spare);
             for token in 0..traps.first().unwrap_or(tokens.len()) {
                 outputs.copy(0, token, &mut logits);
                 self.cap(&mut logits);
@@ -111,21 +115,22 @@ impl<'a> Pass<'a> {
         self.network.shape.hidden as usize
     }
 
-    fn run(&self, matrices: &[&Linear], input: &Activations) -> Outputs {
-        linear::run(self.kernels, self.pool, matrices, input, &self.traps)
+    fn run(&self, matrices: &[&Linear], input: &Activations<'_>) -> Outputs<'a> {
+        linear::run(self.kernels, self.pool, matrices, input, &self.traps, self.spare)
     }
 
     /// Norm and L2 rule of some tokens.
-    fn normalised(&self, norm: &Norm, tokens: std::ops::Range<usize>) -> Activations {
+    fn normalised(&self, norm: &Norm, tokens: std::ops::Range<usize>) -> Activations<'a> {
         let hidden = self.hidden();
-        let mut input = Activations::new(tokens.len(), hidden);
+        let mut input = Activations::new(tokens.len(), hidden, self.spare);
         let rows = self.residual[tokens.start * hidden..tokens.end * hidden].chunks_exact(hidden);
         let mut items: Vec<_> = rows.zip(input.rows()).collect();
         let grain = split::grain(self.pool, items.len(), 8 * hidden);
         split::each(self.pool, &mut items, grain, &|(x, (out, exponent))| {
-            let mut wide = vec![0i32; x.len()];
-            rmsnorm::normalise(x, &norm.gain, norm.scales, self.network.epsilon, &mut wide);
-            **exponent = l2::shorten(&wide, &mut out[..x.len()]);
+            let mut wide = self.spare.take(x.len());
+            let epsilon = self.network.epsilon;
+            self.kernels.normalise(x, &norm.gain, norm.scales, epsilon, &mut wide);
+            **exponent = self.kernels.shorten_32(&wide, &mut out[..x.len()]);
         });
         drop(items);
         input
@@ -142,26 +147,23 @@ impl<'a> Pass<'a> {
 
     /// Adds a linear layer's outputs to the residual stream, normed first where there is a norm.
     // spec: ENGINE-5.2, ENGINE-6.5
-    fn add(&mut self, outputs: &Outputs, norm: Option<&Norm>) {
-        let hidden = self.hidden();
-        let mut row = vec![0; hidden];
-        for (token, x) in self.residual.chunks_exact_mut(hidden).enumerate() {
-            outputs.copy(0, token, &mut row);
+    fn add(&mut self, outputs: &Outputs<'_>, norm: Option<&Norm>) {
+        let (hidden, epsilon) = (self.hidden(), self.network.epsilon);
+        let (kernels, traps, pool, spare) = (self.kernels, &self.traps, self.pool, self.spare);
+        let mut items: Vec<_> = self.residual.chunks_exact_mut(hidden).enumerate().collect();
+        let grain = split::grain(pool, items.len(), 4 * hidden);
+        split::each(pool, &mut items, grain, &|(token, x)| {
+            let mut row = spare.take(hidden);
+            outputs.copy(0, *token, &mut row);
             if let Some(norm) = norm {
-                let plain = row.clone();
-                let epsilon = self.network.epsilon;
-                rmsnorm::normalise(&plain, &norm.gain, norm.scales, epsilon, &mut row);
+                let mut normed = spare.take(hidden);
+                kernels.normalise(&row, &norm.gain, norm.scales, epsilon, &mut normed);
+                std::mem::swap(&mut row, &mut normed);
             }
-            let mut fits = true;
-            for (x, y) in x.iter_mut().zip(&row) {
-                let sum = residual::add(*x, *y);
-                fits &= sum.is_ok();
-                *x = sum.unwrap_or(0);
+            if !kernels.add(x, &row) {
+                traps.set(*token);
             }
-            if !fits {
-                self.traps.set(token);
-            }
-        }
+        });
     }
 
     fn attention(&mut self, layer: &Layer, cache: &mut LayerCache) {
@@ -176,6 +178,7 @@ impl<'a> Pass<'a> {
         }
         let query = |token| self.turned(layer, 0, &outputs, (0, token), query_width);
         let queries: Vec<Vec<i16>> = (0..self.tokens).map(query).collect();
+        drop(outputs);
         let input = self.attended(layer, cache, &queries);
         let outputs = self.run(&[&layer.output], &input);
         self.add(&outputs, layer.after_attention.as_ref());
@@ -186,7 +189,7 @@ impl<'a> Pass<'a> {
         &self,
         layer: &Layer,
         kind: usize,
-        outputs: &Outputs,
+        outputs: &Outputs<'_>,
         (tile, token): (usize, usize),
         width: usize,
     ) -> Vec<i16> {
@@ -212,7 +215,7 @@ impl<'a> Pass<'a> {
         turned
     }
 
-    fn values(&self, outputs: &Outputs, tile: usize, token: usize, width: usize) -> Vec<i16> {
+    fn values(&self, outputs: &Outputs<'_>, tile: usize, token: usize, width: usize) -> Vec<i16> {
         let mut row = vec![0; width];
         outputs.copy(tile, token, &mut row);
         let short = |v: &i32| match v.unsigned_abs() < attention::VALUE_BOUND.unsigned_abs() {
@@ -227,18 +230,18 @@ impl<'a> Pass<'a> {
 
     /// Attention of every token, ready for the output projection.
     // spec: ENGINE-7.3
-    fn attended(&self, layer: &Layer, cache: &LayerCache, queries: &[Vec<i16>]) -> Activations {
+    fn attended(&self, layer: &Layer, cache: &LayerCache, queries: &[Vec<i16>]) -> Activations<'a> {
         let shape = &self.network.shape;
         let (size, width) = (shape.head_size as usize, shape.query_width() as usize);
         let shared = (shape.heads / shape.kv_heads) as usize;
-        let mut input = Activations::new(self.tokens, width);
+        let mut input = Activations::new(self.tokens, width, self.spare);
         let mut items: Vec<_> = queries.iter().zip(input.rows()).enumerate().collect();
         let cost = 2 * width * (self.start + self.tokens);
         // Later tokens see more: smaller parts than threads keep them all busy to the end.
         let grain = split::grain(self.pool, items.len(), cost).div_ceil(4);
         split::each(self.pool, &mut items, grain, &|(token, (query, (out, exponent)))| {
             let mut scratch = Scratch::new(self.kernels, &self.tables.exponential);
-            let mut wide = vec![0i32; width];
+            let mut wide = self.spare.take::<i32>(width);
             let end = self.start + *token + 1;
             // spec: ENGINE-7.9
             let seen = layer.window.map_or(0, |window| end.saturating_sub(window))..end;
@@ -247,7 +250,7 @@ impl<'a> Pass<'a> {
                 let scale = layer.heads[head];
                 cache.attend(head / shared, query, seen.clone(), scale, &mut scratch, wide);
             }
-            **exponent = l2::shorten(&wide, &mut out[..width]);
+            **exponent = self.kernels.shorten_32(&wide, &mut out[..width]);
         });
         drop(items);
         input
@@ -257,35 +260,33 @@ impl<'a> Pass<'a> {
         let input = self.normalised(&layer.post, 0..self.tokens);
         let outputs = self.run(&[&layer.gate, &layer.up], &input);
         let input = self.gated(layer, &outputs);
+        drop(outputs);
         let outputs = self.run(&[&layer.down], &input);
         self.add(&outputs, layer.after_feed_forward.as_ref());
     }
 
     // spec: ENGINE-8.1, ENGINE-8.2, ENGINE-8.3
-    fn gated(&self, layer: &Layer, outputs: &Outputs) -> Activations {
+    fn gated(&self, layer: &Layer, outputs: &Outputs<'_>) -> Activations<'a> {
         let inner = self.network.shape.inner as usize;
         let opening = match self.network.activation {
             Activation::Silu => &self.tables.sigmoid,
             Activation::Gelu => &self.tables.gelu,
         };
-        let mut input = Activations::new(self.tokens, inner);
+        let mut input = Activations::new(self.tokens, inner, self.spare);
         let mut items: Vec<_> = input.rows().enumerate().collect();
         let grain = split::grain(self.pool, items.len(), 16 * inner);
         split::each(self.pool, &mut items, grain, &|(token, (out, exponent))| {
-            let (mut gates, mut ups) = (vec![0i32; inner], vec![0i32; inner]);
+            let (mut gates, mut ups) = (self.spare.take(inner), self.spare.take(inner));
             outputs.copy(0, *token, &mut gates);
             outputs.copy(layer.gate.tiles(), *token, &mut ups);
-            let mut wide = vec![0i64; inner];
-            let mut largest = 0;
-            for ((wide, g), u) in wide.iter_mut().zip(&gates).zip(&ups) {
-                largest = largest.max(g.unsigned_abs()).max(u.unsigned_abs());
-                *wide = swiglu::gate(*g, *u, layer.gate_bits, opening);
-            }
+            let mut wide = self.spare.take::<i64>(inner);
+            let bits = layer.gate_bits;
+            let largest = self.kernels.gate(&gates, &ups, bits, opening, &mut wide);
             if i64::from(largest) >= GATE_BOUND {
                 self.traps.set(*token);
                 wide.fill(0);
             }
-            **exponent = l2::shorten(&wide, &mut out[..inner]);
+            **exponent = self.kernels.shorten_64(&wide, &mut out[..inner]);
         });
         drop(items);
         input

@@ -13,13 +13,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from plain.answer import answer, choose
-from plain.arithmetic import COS, EXP2, SIG, Trap, rnd, signed
+from plain.arithmetic import COS, EXP2, SIG, Trap, gel, rnd, signed
 from plain.batch import Batch
 from plain.blake3 import digest
 from plain.convert import attention_scale, convert
 from plain.fast import numpy
 from plain.model import Model
-from plain.operators import angle, attend, gate, norm, root, rotate, shorten
+from plain.operators import angle, attend, cap, gate, norm, root, rotate, shorten
 from plain.replay import ROADS, replay
 from plain.sequence import Sequence
 
@@ -142,6 +142,21 @@ def replayed(model, case):
         assert replay(model, job, longer, finish, road=road) == ("diverges", len(found), None), case
 
 
+def check_families(families):
+    """What relatives of Llama add, and a model of each."""
+    data = struct.pack("<65536I", *gel())
+    assert digest("mutirao 1 table gel", [data]).hex() == families["gel"]
+    for case in families["cap"]:
+        assert cap(case["x"], case["c"]) == case["cap"], case
+    for case in families["biased"]:
+        y = rnd(case["acc"] * case["M"], case["shift"] - 8) + case["B"]
+        assert rnd(y, 8) == case["y"], case
+    for case in families["gelu"]:
+        assert gate(case["g"], case["u"], case["fg"], gel()) == case["h"], case
+    operators = sum(len(families[name]) for name in ("cap", "biased", "gelu"))
+    return 1 + operators + check_models(families["models"])
+
+
 def check_conversion(conversion):
     """Makes the whole model files anew from the published numbers: section 15."""
     texts = [conversion[part].encode() for part in ("config", "tokenizer", "template")]
@@ -163,6 +178,7 @@ def main():
         ("models.json", check_models),
         ("answers.json", lambda answers: check_answers(answers, models)),
         ("conversion.json", check_conversion),
+        ("families.json", check_families),
     ):
         print(f"{name}: {check(read(name))} agree", flush=True)
 

@@ -1,6 +1,7 @@
 """Rounding, traps and tables: sections 1 and 2 of docs/spec/engine.md."""
 
 from decimal import Decimal, getcontext
+from functools import cache
 
 
 class Trap(Exception):
@@ -63,6 +64,22 @@ def cosines():
     quarter = [first(i) for i in range(16385)]
     half = quarter + [-c for c in quarter[-2::-1]]
     return half + half[-2:0:-1]
+
+
+@cache
+def gel():
+    """ENGINE-2.5, made where it is needed"""
+    pi, power, places = Decimal(0), [Decimal(1) / 5, Decimal(1) / 239], (16, -4)
+    for n in range(1, 60, 2):
+        for side, times in enumerate(places):
+            pi += times * power[side] / n * (1 if n % 4 == 1 else -1)
+        power = [power[0] / 25, power[1] / 57121]
+    root, upper = (8 / pi).sqrt(), []
+    for i in range(32769):
+        z = Decimal(i) / 2048
+        y = root * (z + Decimal("0.044715") * z * z * z)
+        upper.append(half_up(65536 / (1 + (-y).exp())))
+    return [65536 - upper[32768 - i] for i in range(32768)] + upper[:32768]
 
 
 EXP2, COS, SIG = make_tables()

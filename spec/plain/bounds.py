@@ -16,12 +16,22 @@ def tmax(b, n):
     return max(t, b - 14)
 
 
-def norm_holds(gain, ge, fv):
-    """ENGINE-6.4"""
+def norm_holds(gain, ge, fv, limit=46):
+    """ENGINE-6.4; with 60 for the limit and Fx for fv the second half of ENGINE-6.5"""
     d, largest = len(gain), max(map(abs, gain))
+    fine = d * largest**2 << (2 * fv) < 1 << (limit + 2 * ge)
+    return shifts_hold(d, ge, fv) and fine
+
+
+def shifts_hold(d, ge, fv):
     k0 = next(k for k in range(31) if d << (2 * k) >= 1 << 30)
-    fine = d * largest**2 << (2 * fv) < 1 << (46 + 2 * ge)
-    return k0 + ge >= fv and 43 + ge - min(fv, ge) <= 62 and fine
+    return k0 + ge >= fv and 43 + ge - min(fv, ge) <= 62
+
+
+def head_norm_holds(gain, ge, fv):
+    """ENGINE-6.6"""
+    length = (above(len(gain) * max(map(abs, gain)) ** 2 << 32) << fv >> ge) + 1 + (1 << 16)
+    return shifts_hold(len(gain), ge, fv) and length + (length >> 12) + (1 << 17) < 1 << 31
 
 
 def row_sums(weights, gain):
@@ -38,17 +48,17 @@ def row_sums(weights, gain):
 class Reach:
     """How far a row behind a norm can reach, before its output's fraction bits are chosen."""
 
-    def __init__(self, weights, multiplier, exponent, gain, ge, fv):
+    def __init__(self, weights, multiplier, exponent, gain, ge, fv, bias=None):
         squares, sizes = row_sums(weights, gain)
         main = (above(squares) * above(len(gain) << 32) << fv >> ge) + 1
         self.top = (main + (main >> 20) + 1 + 385 * 65536 * sizes) * multiplier
-        self.shift = exponent + fv
+        self.shift, self.bias = exponent + fv, bias
 
     def __call__(self, bits):
         s = self.shift - bits
-        if not 9 <= s <= 62:
+        if not (9 if self.bias is None else 17) <= s <= 62:
             return None
-        found = (self.top >> s) + 1 + 65536
+        found = (self.top >> s) + 1 + 65536 + (abs(self.bias or 0) << 8)
         return found if found < 1 << 50 else None
 
 
@@ -56,7 +66,7 @@ def below(bound):
     return lambda rows, bits: all((far := row(bits)) is not None and far < bound for row in rows)
 
 
-VALUES, GATES = below(1 << 28), below(1 << 38)
+VALUES, GATES, NORMED = below(1 << 28), below(1 << 38), below(1 << 46)
 
 
 def pairs(rows, bits):

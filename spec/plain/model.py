@@ -7,7 +7,7 @@ import struct
 
 from .arithmetic import rnd, signed
 from .blake3 import digest
-from .bounds import GATES, VALUES, Reach, norm_holds, pairs, tmax
+from .bounds import GATES, NORMED, VALUES, Reach, head_norm_holds, norm_holds, pairs, tmax
 from .fast import numpy
 from .operators import shorten
 from .source import want
@@ -52,13 +52,15 @@ class Header:
         want((op_set := read.number(2)) == 1, f"op set {op_set}, only 1 is known here")
         profile, family = u8(), u8()
         want(profile in (4, 8), f"profile {profile}")
-        want(family == 1, f"family {family}")
+        want(family in (1, 2), f"family {family}")
         self.op_set, self.w4 = op_set, profile == 4
         self.name = read.counted("name", 64)
         want(decodes(self.name), "the name is not UTF-8")
         self.hidden, self.layers, self.heads, self.kv = u32(), u32(), u32(), u32()
         self.dh, self.inner, self.vocabulary, self.context = u32(), u32(), u32(), u32()
-        self.tied, self.fx, self.eps = u8(), u8(), read.number(8)
+        self.tied = u8()
+        self.relative(read, family == 2)
+        self.fx, self.eps = u8(), read.number(8)
         self.check_shape()
         self.f = [read.number(8) for _ in range(self.dh // 2)]
         self.a_m, self.a_0 = read.number(2), u8()
@@ -71,6 +73,9 @@ class Header:
                 "post": (u8(), u8()),
                 "fg": u8(),
                 "fu": u8(),
+                "query_norm": (u8(), u8()) if self.eh is not None else None,
+                "key_norm": (u8(), u8()) if self.eh is not None else None,
+                "after": (u8(), u8()) if self.after else None,
             }
             for _ in range(self.layers)
         ]
@@ -78,6 +83,34 @@ class Header:
         self.ends = [u32() for _ in range(within("end-of-text tokens", u32(), 0, 16))]
         want(read.at == len(data), "bytes after the header")
         self.check_scales()
+
+    def relative(self, read, differs):
+        """ENGINE-10.6"""
+        whether = lambda: differs and within("a flag", read.number(1), 0, 1) == 1
+        number = lambda size: read.number(size) if differs else 0
+        self.biases = whether()
+        self.eh = within("eh", number(8), 0, (1 << 54) - 1) if whether() else None
+        self.after = whether()
+        activation = within("activation", number(1), 1, 2) if differs else 1
+        self.gelu = activation == 2
+        self.score_cap, self.logit_cap, self.w = number(4), number(4), number(4)
+        for cap in (self.score_cap, self.logit_cap):
+            want(cap == 0 or 1 << 8 <= cap < 1 << 24, f"a cap of {cap}")
+        within("window", self.w, 0, self.context)
+        within("head_size", self.dh, 2, 256)
+        within("layers", self.layers, 1, 512)
+        self.window_f = [read.number(8) for _ in range(self.dh // 2 if self.w else 0)]
+        self.windows = [self.w > 0 and whether() for _ in range(self.layers)]
+        want(self.w == 0 or any(self.windows), "a window that no layer has")
+        same = not (self.biases or self.after or self.gelu or self.w)
+        same = same and self.eh is None and not self.score_cap and not self.logit_cap
+        want(not (differs and same), "a relative of Llama without a difference")
+
+    def normed(self, scales):
+        """Fraction bits of queries and of keys as they turn: ENGINE-7.4"""
+        if self.eh is None:
+            return scales["fq"], scales["fk"]
+        return [scales["query_norm"][1]] * self.heads, [scales["key_norm"][1]] * self.kv
 
     def check_shape(self):
         """ENGINE-10.2, before anything is read whose length it decides"""
@@ -105,7 +138,14 @@ class Header:
             heads = scales["fq"] + scales["fk"] + scales["fo"]
             for bits in (*scales["input"], *scales["post"], *heads):
                 within("fraction bits", bits, 0, 30)
-            within("attention shift", self.a_0 + max(scales["fq"]) + max(scales["fk"]), 0, 62)
+            queries, keys = self.normed(scales)
+            within("attention shift", self.a_0 + max(queries) + max(keys), 0, 62)
+            if self.eh is not None:
+                for bits in scales["fq"] + scales["fk"]:
+                    within("fraction bits before a norm of heads", bits, 0, self.fx)
+            for name in ("query_norm", "key_norm", "after"):
+                for bits in scales[name] or ():
+                    within("fraction bits", bits, 0, 30)
             within("spread of fo", max(scales["fo"]) - min(scales["fo"]), 0, 16)
             within("fg", scales["fg"], 11, 20)
             within("fu", scales["fu"], 0, 20)
@@ -116,7 +156,7 @@ class Header:
         want(all(a < b for a, b in pairs), "end-of-text tokens do not ascend")
 
     def tensors(self):
-        """ENGINE-10.4: name, rows (none for gains), columns, 4 bits or not"""
+        """ENGINE-10.4, 10.6: name, rows (none for gains), columns (none for biases), 4 bits or not"""
         d, n, v = self.hidden, self.inner, self.vocabulary
         q, kv = self.heads * self.dh, self.kv * self.dh
         yield "embedding", v, d, False
@@ -126,11 +166,15 @@ class Header:
                 ("query", q, d),
                 ("key", kv, d),
                 ("value", kv, d),
+                *self.biases * (("query_bias", q, None), ("key_bias", kv, None), ("value_bias", kv, None)),
+                *(self.eh is not None) * (("query_norm", None, self.dh), ("key_norm", None, self.dh)),
                 ("output", d, q),
+                *self.after * (("after_attention_norm", None, d),),
                 ("post_norm", None, d),
                 ("gate", n, d),
                 ("up", n, d),
                 ("down", d, n),
+                *self.after * (("after_feed_forward_norm", None, d),),
             ):
                 yield f"layers.{layer}.{name}", rows, columns, self.w4
         yield "final_norm", None, d, False
@@ -190,7 +234,7 @@ class Matrix:
     def __init__(self, sections, rows, columns, w4):
         self.rows, self.lanes = effective(sections, rows, columns, w4), None
         self.multiplier = struct.unpack(f"<{rows}H", sections[2])
-        self.exponent = list(sections[3])
+        self.exponent, self.bias = list(sections[3]), None
         want(min(self.multiplier) >= 1 << 15, "a row multiplier out of range")
 
     def row(self, index):
@@ -202,8 +246,8 @@ class Matrix:
             within("a row's shift", exponent + difference, least, 62)
 
     def reaches(self, gain, ge, fv):
-        scales = zip(self.rows, self.multiplier, self.exponent)
-        return [Reach(weights, m, c, gain, ge, fv) for weights, m, c in scales]
+        rows = zip(self.rows, self.multiplier, self.exponent, self.bias or [None] * len(self.rows))
+        return [Reach(weights, m, c, gain, ge, fv, bias) for weights, m, c, bias in rows]
 
     def sums(self, x):
         """ENGINE-3.5, all rows"""
@@ -226,8 +270,11 @@ class Matrix:
         x, t = shorten(v)
         y = []
         for row, acc in enumerate(self.sums(x)):
-            shift = self.exponent[row] + fractions - out(row) - t
-            y.append(signed(rnd(acc * self.multiplier[row], shift), 32))
+            product, shift = acc * self.multiplier[row], self.exponent[row] + fractions - out(row) - t
+            if self.bias is None:
+                y.append(signed(rnd(product, shift), 32))
+            else:
+                y.append(signed(rnd(rnd(product, shift - 8) + self.bias[row], 8), 32))
         return y
 
 
@@ -252,11 +299,13 @@ class Model:
                 read.align()
             self.leaves.append(digest("mutirao 1 tensor", [name.encode(), *sections]))
             want(self.leaves[-1] == leaves[len(self.leaves) - 1], f"{name} has another digest")
-            gains = lambda: struct.unpack(f"<{columns}h", sections[0])
-            self.tensors[name] = gains() if rows is None else Matrix(sections, rows, columns, w4)
+            self.tensors[name] = tensor_of(sections, rows, columns, w4)
+            if name.endswith("_bias"):
+                self.tensors[name.removesuffix("_bias")].bias = self.tensors[name]
         want(read.at == len(data), "bytes after the end")
-        end = 1 + 9 * header.layers
-        layers = [digest("mutirao 1 layer", leaves[at : at + 9]) for at in range(1, end, 9)]
+        end = len(leaves) - (1 if header.tied else 2)
+        each = (end - 1) // header.layers
+        layers = [digest("mutirao 1 layer", leaves[at : at + each]) for at in range(1, end, each)]
         self.root = digest("mutirao 1 weights", [leaves[0], *layers, *leaves[end:]])
         texts = [digest("mutirao 1 tokenizer", [self.tokenizer])]
         texts.append(digest("mutirao 1 template", [self.template]))
@@ -283,9 +332,10 @@ class Model:
 
     def prove_layer(self, tensor, scales):
         h, width = self.header, self.header.heads * self.header.dh
+        fit = pairs if h.eh is None else NORMED
         for name, norm, heads in (
-            ("query", "input", [(bits, h.dh, pairs) for bits in scales["fq"]]),
-            ("key", "input", [(bits, h.dh, pairs) for bits in scales["fk"]]),
+            ("query", "input", [(bits, h.dh, fit) for bits in scales["fq"]]),
+            ("key", "input", [(bits, h.dh, fit) for bits in scales["fk"]]),
             ("value", "input", [(bits, h.dh, VALUES) for bits in scales["fo"]]),
             ("gate", "post", [(scales["fg"], h.inner, GATES)]),
             ("up", "post", [(scales["fu"], h.inner, GATES)]),
@@ -296,14 +346,30 @@ class Model:
             for bits, size, fits in heads:
                 want(fits(rows[at : at + size], bits), f"a scale of {name} is too fine")
                 at += size
+        for name in ("query_norm", "key_norm") if h.eh is not None else ():
+            want(head_norm_holds(tensor(name), *scales[name]), f"{name} has no scale")
+        for at, name in enumerate(AFTER if h.after else ()):
+            fine = norm_holds(tensor(name), scales["after"][at], h.fx, 60)
+            want(fine, f"{name} has no scale")
         attention = min(scales["fo"]) + 4 - h.fx
         tensor("output").shifts(attention, tmax(16, width))
         tensor("down").shifts(scales["fg"] + scales["fu"] - h.fx, tmax(44, h.inner))
+
+
+AFTER = ("after_attention_norm", "after_feed_forward_norm")
+
+
+def tensor_of(sections, rows, columns, w4):
+    if rows is None:
+        return struct.unpack(f"<{columns}h", sections[0])
+    return struct.unpack(f"<{rows}i", sections[0]) if columns is None else Matrix(sections, rows, columns, w4)
 
 
 def lengths(rows, columns, w4):
     """ENGINE-10.4: bytes of the sections of a tensor"""
     if rows is None:
         return [2 * columns]
+    if columns is None:
+        return [4 * rows]
     width, group = ((columns + 1) // 2, 32) if w4 else (columns, 64)
     return [rows * width, rows * -(-columns // group), 2 * rows, rows]

@@ -52,9 +52,9 @@ def rotate(a, b, cos, sin):
     return signed(rnd(a * cos - b * sin, 14), 16), signed(rnd(b * cos + a * sin, 14), 16)
 
 
-def attend(q, keys, values, a_m, a_s, align):
+def attend(q, keys, values, a_m, a_s, align, score_cap=0):
     """ENGINE-7.3 to ENGINE-7.6"""
-    z = [rnd(sum(map(mul, q, key)) * a_m, a_s) for key in keys]
+    z = [cap(rnd(sum(map(mul, q, key)) * a_m, a_s), score_cap) for key in keys]
     largest = max(z)
     p = [EXP2[min(largest - one, 65535)] for one in z]
     total = sum(p)
@@ -64,7 +64,18 @@ def attend(q, keys, values, a_m, a_s, align):
     return [rnd(s * r, e + 11 + align) for s in sums]
 
 
-def gate(g, u, fg):
-    """ENGINE-8.2"""
+def gate(g, u, fg, table=SIG):
+    """ENGINE-8.2, and with GEL for the table ENGINE-8.3"""
     i = min(max(rnd(g, fg - 11), -32768), 32767)
-    return rnd(g * SIG[i + 32768], 16) * u
+    return rnd(g * table[i + 32768], 16) * u
+
+
+def cap(x, c):
+    """ENGINE-9.4; no cap is 0"""
+    if c == 0:
+        return x
+    y, r = min(max(x, -8 * c), 8 * c), ((1 << 41) + c) // (2 * c)
+    i = min(max(rnd(y * r, 20), -(1 << 23)), (1 << 23) - 1)
+    j, f = i >> 8, i & 255
+    e = SIG[j + 32768] * (256 - f) + SIG[min(j + 1, 32767) + 32768] * f
+    return rnd((2 * e - (1 << 24)) * c, 24)

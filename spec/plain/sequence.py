@@ -1,7 +1,8 @@
 """A sequence, one token after the other: sections 5 and 7 to 9 of docs/spec/engine.md."""
 
-from .arithmetic import Trap, rnd, signed
-from .operators import angle, attend, gate, norm, rotate
+from .arithmetic import SIG, Trap, gel, rnd, signed
+from .model import AFTER
+from .operators import angle, attend, cap, gate, norm, rotate
 
 
 class Sequence:
@@ -10,10 +11,21 @@ class Sequence:
         layers, heads = range(model.header.layers), range(model.header.kv)
         self.memory = [[([], []) for _ in heads] for _ in layers]
 
-    def turn(self, row):
+    def heads(self, x, name, bits, tensor, scales, eps):
+        """Query or key heads as they turn: ENGINE-6.6 where heads are normed"""
+        h = self.model.header
+        if h.eh is None:
+            return x
+        out = []
+        for at in range(0, len(x), h.dh):
+            fine = eps >> (2 * (h.fx - bits[at // h.dh]))
+            out += norm(x[at : at + h.dh], tensor(name), *scales[name], fine)
+        return out
+
+    def turn(self, row, frequencies):
         h, out = self.model.header, list(row)
         for at in range(0, len(row), h.dh):
-            for j, frequency in enumerate(h.f):
+            for j, frequency in enumerate(frequencies):
                 pair = at + j, at + j + h.dh // 2
                 turned = rotate(row[pair[0]], row[pair[1]], *angle(self.position, frequency))
                 out[pair[0]], out[pair[1]] = turned
@@ -25,21 +37,34 @@ class Sequence:
         n = norm(x, tensor("input_norm"), *scales["input"], h.eps)
         fv = scales["input"][1]
         heads = lambda name, bits: tensor(name).apply(n, fv, lambda row: scales[bits][row // h.dh])
-        queries, keys = self.turn(heads("query", "fq")), self.turn(heads("key", "fk"))
-        values = heads("value", "fo")
+        turned = []
+        for name, bits in (("query", "fq"), ("key", "fk")):
+            x = self.heads(heads(name, bits), f"{name}_norm", scales[bits], tensor, scales, h.eh)
+            turned.append(self.turn(x, h.window_f if h.windows[layer] else h.f))
+        (queries, keys), values = turned, heads("value", "fo")
         if any(abs(v) >= 1 << 12 for v in values):
             raise Trap
         for kv, (old_keys, old_values) in enumerate(self.memory[layer]):
             old_keys.append(keys[kv * h.dh : (kv + 1) * h.dh])
             old_values.append(values[kv * h.dh : (kv + 1) * h.dh])
         coarsest, out = min(scales["fo"]), []
+        first = max(0, self.position + 1 - h.w) if h.windows[layer] else 0
+        fqs, fks = h.normed(scales)
         for head in range(h.heads):
             kv = head // (h.heads // h.kv)
-            a_s = h.a_0 + scales["fq"][head] + scales["fk"][kv]
+            a_s = h.a_0 + fqs[head] + fks[kv]
             query = queries[head * h.dh : (head + 1) * h.dh]
             align = scales["fo"][kv] - coarsest
-            out += attend(query, *self.memory[layer][kv], h.a_m, a_s, align)
-        return tensor("output").apply(out, coarsest + 4, lambda _: h.fx)
+            seen = (side[first:] for side in self.memory[layer][kv])
+            out += attend(query, *seen, h.a_m, a_s, align, h.score_cap)
+        return self.after(tensor("output").apply(out, coarsest + 4, lambda _: h.fx), tensor, scales, 0)
+
+    def after(self, y, tensor, scales, half):
+        """ENGINE-6.5"""
+        h = self.model.header
+        if not h.after:
+            return y
+        return norm(y, tensor(AFTER[half]), scales["after"][half], h.fx, h.eps)
 
     def feed_forward(self, x, layer):
         h, scales = self.model.header, self.model.header.scales[layer]
@@ -49,8 +74,9 @@ class Sequence:
         g, u = tensor("gate").apply(n, fv, lambda _: fg), tensor("up").apply(n, fv, lambda _: fu)
         if any(abs(value) >= 1 << 22 for value in g + u):
             raise Trap
-        hidden = [gate(a, b, fg) for a, b in zip(g, u)]
-        return tensor("down").apply(hidden, fg + fu, lambda _: h.fx)
+        table = gel() if h.gelu else SIG
+        hidden = [gate(a, b, fg, table) for a, b in zip(g, u)]
+        return self.after(tensor("down").apply(hidden, fg + fu, lambda _: h.fx), tensor, scales, 1)
 
     def feed(self, token, wanted=True):
         """The logits after one more token."""
@@ -65,4 +91,4 @@ class Sequence:
             return None
         n = norm(x, self.model.tensors["final_norm"], *h.final, h.eps)
         head = embedding if h.tied else self.model.tensors["head"]
-        return head.apply(n, h.final[1], lambda _: 12)
+        return [cap(l, h.logit_cap) for l in head.apply(n, h.final[1], lambda _: 12)]

@@ -9,6 +9,7 @@ It says for each file whether it agrees.
 import json
 import struct
 import sys
+from math import prod
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -168,6 +169,43 @@ def check_conversion(conversion):
     return len(conversion["files"])
 
 
+class Dice:
+    """splitmix64: engine.md, section Vectors"""
+
+    def __init__(self, seed):
+        self.state = seed
+
+    def within(self, least, most):
+        self.state = (self.state + 0x9E3779B97F4A7C15) % (1 << 64)
+        z = self.state
+        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % (1 << 64)
+        z = (z ^ z >> 27) * 0x94D049BB133111EB % (1 << 64)
+        return least + (z ^ z >> 31) % (most - least + 1)
+
+
+def published(case):
+    """A safetensors file of random numbers: of one tensor after the other, by its name and its sides."""
+    dice, index, data = Dice(case["seed"]), {}, b""
+    for name, sides in case["tensors"]:
+        count, unit = prod(sides), 256 if len(sides) == 1 else 512
+        one = "norm" in name and not case["config"]["model_type"].startswith("gemma")
+        numbers = (dice.within(-127, 127) / unit + one for _ in range(count))
+        start, data = len(data), data + struct.pack(f"<{count}f", *numbers)
+        index[name] = {"dtype": "F32", "shape": sides, "data_offsets": [start, len(data)]}
+    front = json.dumps(index).encode()
+    return len(front).to_bytes(8, "little") + front + data
+
+
+def check_relatives(relatives):
+    """Published models of every family become the models of these ids."""
+    for case in relatives:
+        config, weights = json.dumps(case["config"]).encode(), published(case)
+        for profile in ("w8", "w4"):
+            file = convert(config, weights, b"{}", b"", profile == "w4")
+            assert Model(file).id.hex() == case[profile], (case["config"], profile)
+    return 2 * len(relatives)
+
+
 def main():
     here = Path(__file__).parent.parent / "vectors" / "engine"
     read = lambda name: json.loads((here / name).read_text())
@@ -179,6 +217,7 @@ def main():
         ("answers.json", lambda answers: check_answers(answers, models)),
         ("conversion.json", check_conversion),
         ("families.json", check_families),
+        ("relatives.json", check_relatives),
     ):
         print(f"{name}: {check(read(name))} agree", flush=True)
 

@@ -6,7 +6,7 @@ same operations on the same doubles in the same order; `quantise_row` is the pla
 
 import struct
 
-from .bounds import norm_holds
+from .bounds import head_norm_holds, norm_holds
 from .fast import numpy
 from .source import Refused
 
@@ -139,15 +139,28 @@ def groups_at(w, a, scale, w4):
 
 def quantise_gain(gain):
     """ENGINE-15.3"""
-    largest = max(map(abs, gain))
-    ge = next((b for b in range(24, -1, -1) if largest * 2.0**b <= 32766.0), None)
-    if ge is None:
-        raise Refused("a gain is too large for 16 bits")
-    g = [nearest(x * 2.0**ge) for x in gain]
+    g, ge = gain_integers(gain)
     fv = next((fv for fv in range(22, -1, -1) if norm_holds(g, ge, fv)), None)
     if fv is None:
         raise Refused("a norm has no scale")
     return g, ge, fv, [x * x for x in gain]
+
+
+def quantise_head_gain(gain):
+    """ENGINE-15.10"""
+    g, ge = gain_integers(gain)
+    fv = next((fv for fv in range(27, -1, -1) if head_norm_holds(g, ge, fv)), None)
+    if fv is None:
+        raise Refused("a norm of heads has no scale")
+    return g, ge, fv
+
+
+def gain_integers(gain):
+    largest = max(map(abs, gain))
+    ge = next((b for b in range(24, -1, -1) if largest * 2.0**b <= 32766.0), None)
+    if ge is None:
+        raise Refused("a gain is too large for 16 bits")
+    return [nearest(x * 2.0**ge) for x in gain], ge
 
 
 def sections_of(rows, w4):

@@ -21,9 +21,11 @@ pub mod table;
 pub mod testing;
 
 pub use kernel::Kernels;
+pub use kernel::packed::Bytes;
 pub use load::{ConvertError, LoadError, Source};
 pub use model::Model;
 pub use model::header::{Header, Profile, Shape};
+pub use model::packed::{PackError, PackedError, pack};
 pub use model::variant::Variant;
 pub use run::{Generation, JobError, Prefill, Replay, Step};
 pub use session::{EngineError, Logits, Session};

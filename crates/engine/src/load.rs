@@ -20,7 +20,9 @@ pub use convert::{
 };
 pub use gguf::{Gguf, GgufError};
 pub use safetensors::{SafetensorsError, Shards};
-pub(crate) use verify::{layer as verify_layer, matrix as verify_matrix, norm as verify_norm};
+pub(crate) use verify::{
+    Layer as ProvenLayer, layer as verify_layer, matrix as verify_matrix, norm as verify_norm,
+};
 
 use crate::model::header::HeaderError;
 use mutirao_wire::{DecodeError, OpSet};

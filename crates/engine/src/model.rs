@@ -4,15 +4,18 @@ pub mod bounds;
 pub mod header;
 pub mod llama;
 pub mod matrix;
+pub mod packed;
 pub mod variant;
 
+use crate::kernel::packed::Bytes;
 use crate::load::LoadError;
 use crate::load::format::File;
 use header::Header;
 use llama::Llama;
 use mutirao_wire::{ModelId, OpSet, Token};
+use packed::{PackedError, PackedFile};
 
-/// A verified model. Owned and immutable: share it as `Arc<Model>`.
+/// A verified model. Immutable: share it as `Arc<Model>`.
 #[derive(Debug)]
 pub struct Model {
     id: ModelId,
@@ -31,7 +34,7 @@ impl Model {
     // spec: ENGINE-10.5
     pub fn from_bytes(file: &[u8]) -> Result<Self, LoadError> {
         let file = File::parse(file)?;
-        let network = Llama::load(&file)?;
+        let network = Llama::new(&file.header, &file)?;
         Ok(Self {
             id: file.id,
             tokenizer: file.tokenizer.to_vec(),
@@ -39,6 +42,18 @@ impl Model {
             header: file.header,
             network,
         })
+    }
+
+    /// Opens a packed model, whose weights stay where `bytes` has them: in a file that the machine
+    /// has mapped, or in memory. Only the front is read.
+    ///
+    /// # Errors
+    /// [`PackedError`]: then pack the model file again.
+    pub fn open_packed(bytes: Bytes) -> Result<Self, PackedError> {
+        let file = PackedFile::open(bytes)?;
+        let network = Llama::new(&file.header, &file).map_err(|_| PackedError::Damaged)?;
+        let PackedFile { id, header, tokenizer, template, .. } = file;
+        Ok(Self { id, header, tokenizer, template, network })
     }
 
     /// The digest that names this model.

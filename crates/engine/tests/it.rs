@@ -14,6 +14,8 @@ mod files;
 mod gguf;
 #[path = "it/golden.rs"]
 mod golden;
+#[path = "it/packed.rs"]
+mod packed;
 #[path = "it/pieces.rs"]
 mod pieces;
 #[path = "it/pools.rs"]

@@ -22,6 +22,8 @@ pub const TILE: usize = 16;
 const COLUMN_BLOCK: usize = 64;
 /// Tiles, and their weights, begin at multiples of this where their bytes do.
 pub const ALIGNMENT: usize = 64;
+/// Grows whenever a byte of the layout means something else.
+pub const LAYOUT_VERSION: u32 = 1;
 
 /// Bytes that somebody keeps: a buffer of ours, or a file that a machine has mapped.
 pub type Bytes = Arc<dyn AsRef<[u8]> + Send + Sync>;

@@ -48,23 +48,44 @@ fn check(tensor: &Tensor<'_>, matrix: &Matrix) -> Result<(), LoadError> {
     })
 }
 
-/// The tensors of a layer, proven.
-pub(crate) struct Layer {
+/// The tensors of a layer, proven. `M` is a matrix, or what became of it.
+pub(crate) struct Layer<M> {
     pub(crate) input_gain: Vec<i16>,
-    pub(crate) query: Matrix,
-    pub(crate) key: Matrix,
-    pub(crate) value: Matrix,
+    pub(crate) query: M,
+    pub(crate) key: M,
+    pub(crate) value: M,
     /// Of queries, keys and values; empty where there are none.
     pub(crate) biases: [Vec<i32>; 3],
     /// Of queries and keys, where heads are normed.
     pub(crate) head_gains: Option<[Vec<i16>; 2]>,
-    pub(crate) output: Matrix,
+    pub(crate) output: M,
     pub(crate) after_attention_gain: Option<Vec<i16>>,
     pub(crate) post_gain: Vec<i16>,
-    pub(crate) gate: Matrix,
-    pub(crate) up: Matrix,
-    pub(crate) down: Matrix,
+    pub(crate) gate: M,
+    pub(crate) up: M,
+    pub(crate) down: M,
     pub(crate) after_feed_forward_gain: Option<Vec<i16>>,
+}
+
+impl<M> Layer<M> {
+    /// The same with its matrices turned into something else, one by one.
+    pub(crate) fn map<N>(self, mut turn: impl FnMut(M) -> N) -> Layer<N> {
+        Layer {
+            input_gain: self.input_gain,
+            query: turn(self.query),
+            key: turn(self.key),
+            value: turn(self.value),
+            biases: self.biases,
+            head_gains: self.head_gains,
+            output: turn(self.output),
+            after_attention_gain: self.after_attention_gain,
+            post_gain: self.post_gain,
+            gate: turn(self.gate),
+            up: turn(self.up),
+            down: turn(self.down),
+            after_feed_forward_gain: self.after_feed_forward_gain,
+        }
+    }
 }
 
 /// Proves one layer.
@@ -72,7 +93,7 @@ pub(crate) fn layer(
     header: &Header,
     scales: &LayerScales,
     tensors: &[Tensor<'_>],
-) -> Result<Layer, LoadError> {
+) -> Result<Layer<Matrix>, LoadError> {
     let mut tensors = tensors.iter();
     let mut next = || tensors.next().expect("a layer has as many tensors as its header says");
     let [input, query, key, value] = [(); 4].map(|()| next());

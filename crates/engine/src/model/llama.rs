@@ -22,15 +22,17 @@ pub(crate) use spare::Spare;
 
 use crate::kernel::Packed;
 use crate::load::format::{File, Tensor};
-use crate::load::{LoadError, verify_layer, verify_matrix, verify_norm};
+use crate::load::{LoadError, ProvenLayer, verify_layer, verify_matrix, verify_norm};
 use crate::model::bounds::NORM_EXPONENT_MAX;
 use crate::model::header::{Header, LayerScales, Shape};
+use crate::model::matrix::Matrix;
 use crate::model::variant::{Activation, Variant};
 use crate::op::attention::{EXTRA_BITS, HeadScale};
 use crate::op::cap::Cap;
 use crate::op::logits;
 use crate::op::rmsnorm::NormScales;
-use linear::{Linear, by_tile};
+use linear::Linear;
+pub(crate) use linear::Weights;
 use std::sync::Arc;
 
 /// The network, packed.
@@ -94,21 +96,78 @@ struct HeadNorm {
     epsilon: Vec<u64>,
 }
 
-impl Llama {
-    /// Proves and packs the tensors of a parsed file.
-    pub(crate) fn load(file: &File<'_>) -> Result<Self, LoadError> {
-        let header = &file.header;
-        let [embedding, rest @ ..] = file.tensors.as_slice() else {
+/// Where the tensors of a model come from: a file that is proven on the way, or one that was.
+pub(crate) trait Tensors {
+    fn embedding(&self, header: &Header) -> Result<Weights, LoadError>;
+    fn layer(&self, header: &Header, layer: usize) -> Result<ProvenLayer<Weights>, LoadError>;
+    fn final_norm(&self, header: &Header) -> Result<Vec<i16>, LoadError>;
+    /// None in a tied model.
+    fn head(&self, header: &Header) -> Result<Option<Weights>, LoadError>;
+}
+
+/// Proves and packs.
+// spec: ENGINE-10.5
+impl Tensors for File<'_> {
+    fn embedding(&self, header: &Header) -> Result<Weights, LoadError> {
+        self.proven_embedding(header).map(Weights::of)
+    }
+
+    fn layer(&self, header: &Header, layer: usize) -> Result<ProvenLayer<Weights>, LoadError> {
+        Ok(self.proven_layer(header, layer)?.map(Weights::of))
+    }
+
+    fn final_norm(&self, header: &Header) -> Result<Vec<i16>, LoadError> {
+        verify_norm(self.last(header, 0), header.final_norm)
+    }
+
+    fn head(&self, header: &Header) -> Result<Option<Weights>, LoadError> {
+        self.proven_head(header).map(|head| head.map(Weights::of))
+    }
+}
+
+impl File<'_> {
+    /// A tensor behind the layers.
+    fn last(&self, header: &Header, index: usize) -> &Tensor<'_> {
+        &self.tensors[1 + header.variant.layer_tensors() * header.layers.len() + index]
+    }
+
+    // spec: ENGINE-9.2
+    pub(crate) fn proven_embedding(&self, header: &Header) -> Result<Matrix, LoadError> {
+        let [tensor, ..] = self.tensors.as_slice() else {
             unreachable!("every header has an embedding")
         };
+        if header.shape.tied == 1 {
+            verify_matrix(tensor, logit_offset(header), NORM_EXPONENT_MAX)?;
+        }
+        verify_matrix(tensor, -i32::from(header.residual_bits), 0)
+    }
+
+    pub(crate) fn proven_layer(
+        &self,
+        header: &Header,
+        layer: usize,
+    ) -> Result<ProvenLayer<Matrix>, LoadError> {
         let count = header.variant.layer_tensors();
-        let layers = rest.chunks(count).zip(0..header.layers.len());
-        let layers = layers.map(|(tensors, layer)| load_layer(header, layer, tensors));
-        let layers = layers.collect::<Result<_, _>>()?;
-        let last = &rest[count * header.layers.len()..];
-        let [norm, ..] = last else { unreachable!("every header has a final norm") };
-        let gain = verify_norm(norm, header.final_norm)?;
-        let (embedding, tied) = load_embedding(header, embedding)?;
+        let tensors = &self.tensors[1 + layer * count..1 + (layer + 1) * count];
+        verify_layer(header, &header.layers[layer], tensors)
+    }
+
+    pub(crate) fn proven_head(&self, header: &Header) -> Result<Option<Matrix>, LoadError> {
+        if header.shape.tied == 1 {
+            return Ok(None);
+        }
+        verify_matrix(self.last(header, 1), logit_offset(header), NORM_EXPONENT_MAX).map(Some)
+    }
+}
+
+impl Llama {
+    /// Puts a network together.
+    pub(crate) fn new(header: &Header, tensors: &dyn Tensors) -> Result<Self, LoadError> {
+        let layer = |layer| Ok(build_layer(header, layer, tensors.layer(header, layer)?));
+        let layers = (0..header.layers.len()).map(layer).collect::<Result<_, LoadError>>()?;
+        let (embedding, tied) = build_embedding(header, tensors.embedding(header)?);
+        let offset = logit_offset(header);
+        let head = tensors.head(header)?.map(|head| Linear::new(head, |_| offset));
         Ok(Self {
             shape: header.shape,
             epsilon: header.epsilon,
@@ -118,11 +177,8 @@ impl Llama {
             logit_cap: Cap::new(header.variant.logit_cap),
             embedding,
             layers,
-            final_norm: Norm { gain, scales: header.final_norm },
-            head: match last.get(1) {
-                Some(head) => load_head(header, head)?,
-                None => tied,
-            },
+            final_norm: Norm { gain: tensors.final_norm(header)?, scales: header.final_norm },
+            head: head.unwrap_or(tied),
         })
     }
 
@@ -147,34 +203,19 @@ fn logit_offset(header: &Header) -> i32 {
 
 /// The embedding, and the head that shares its weights in a tied model.
 // spec: ENGINE-5.1, ENGINE-9.2
-fn load_embedding(header: &Header, tensor: &Tensor<'_>) -> Result<(Embedding, Linear), LoadError> {
-    let residual = -i32::from(header.residual_bits);
-    let matrix = verify_matrix(tensor, residual, 0)?;
-    let offset = logit_offset(header);
-    if header.shape.tied == 1 {
-        verify_matrix(tensor, offset, NORM_EXPONENT_MAX)?;
-    }
-    let packed = Arc::new(Packed::new(&matrix));
-    let shifts = |offset: i32| {
-        let shift = |c: &u8| (i32::from(*c) + offset).clamp(0, 62) as u8;
-        matrix.exponent.iter().map(shift).collect()
+fn build_embedding(header: &Header, weights: Weights) -> (Embedding, Linear) {
+    let (offset, residual) = (logit_offset(header), i32::from(header.residual_bits));
+    let shift = |c: &u8| (i32::from(*c) - residual).clamp(0, 62) as u8;
+    let embedding = Embedding {
+        packed: weights.packed.clone(),
+        multiplier: weights.multiplier.clone(),
+        shift: weights.exponent.iter().map(shift).collect(),
     };
-    let shift: Vec<u8> = shifts(offset);
-    let (multiplier, shift) = (by_tile(&matrix.multiplier), by_tile(&shift));
-    let head = Linear { packed: packed.clone(), multiplier, shift, bias: Vec::new() };
-    let shift = shifts(residual);
-    Ok((Embedding { packed, multiplier: matrix.multiplier, shift }, head))
+    (embedding, Linear::new(weights, |_| offset))
 }
 
-fn load_head(header: &Header, tensor: &Tensor<'_>) -> Result<Linear, LoadError> {
-    let offset = logit_offset(header);
-    let matrix = verify_matrix(tensor, offset, NORM_EXPONENT_MAX)?;
-    Ok(Linear::new(&matrix, |_| offset))
-}
-
-fn load_layer(header: &Header, layer: usize, tensors: &[Tensor<'_>]) -> Result<Layer, LoadError> {
+fn build_layer(header: &Header, layer: usize, proven: ProvenLayer<Weights>) -> Layer {
     let scales = &header.layers[layer];
-    let proven = verify_layer(header, scales, tensors)?;
     let size = header.shape.head_size as usize;
     let less = |input: u8, output: u8| i32::from(input) - i32::from(output);
     let before = scales.input.value_bits;
@@ -193,14 +234,14 @@ fn load_layer(header: &Header, layer: usize, tensors: &[Tensor<'_>]) -> Result<L
         gain.zip(scales).map(|(gain, scales)| Norm { gain, scales })
     };
     let [query_bias, key_bias, value_bias] = proven.biases;
-    Ok(Layer {
-        query: Linear::new(&proven.query, heads(&scales.query_bits)).with_bias(query_bias),
-        key: Linear::new(&proven.key, heads(&scales.key_bits)).with_bias(key_bias),
-        value: Linear::new(&proven.value, heads(&scales.value_bits)).with_bias(value_bias),
-        output: Linear::new(&proven.output, |_| output),
-        gate: Linear::new(&proven.gate, |_| gate),
-        up: Linear::new(&proven.up, |_| up),
-        down: Linear::new(&proven.down, |_| down),
+    Layer {
+        query: Linear::new(proven.query, heads(&scales.query_bits)).with_bias(query_bias),
+        key: Linear::new(proven.key, heads(&scales.key_bits)).with_bias(key_bias),
+        value: Linear::new(proven.value, heads(&scales.value_bits)).with_bias(value_bias),
+        output: Linear::new(proven.output, |_| output),
+        gate: Linear::new(proven.gate, |_| gate),
+        up: Linear::new(proven.up, |_| up),
+        down: Linear::new(proven.down, |_| down),
         gate_bits: scales.gate_bits.into(),
         heads: head_scales(header, scales),
         head_norms: proven.head_gains.map(|gains| head_norms(header, scales, gains)),
@@ -209,7 +250,7 @@ fn load_layer(header: &Header, layer: usize, tensors: &[Tensor<'_>]) -> Result<L
         window: header.variant.window_of(layer).map(|window| window.positions as usize),
         input: Norm { gain: proven.input_gain, scales: scales.input },
         post: Norm { gain: proven.post_gain, scales: scales.post },
-    })
+    }
 }
 
 /// The attention scale of every query head.

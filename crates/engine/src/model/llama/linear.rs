@@ -30,6 +30,22 @@ impl Traps {
     }
 }
 
+/// A packed matrix with its rows' scales as the model has them.
+#[derive(Debug)]
+pub(crate) struct Weights {
+    pub(crate) packed: Arc<Packed>,
+    pub(crate) multiplier: Vec<u16>,
+    pub(crate) exponent: Vec<u8>,
+}
+
+impl Weights {
+    /// Packs a matrix.
+    pub(crate) fn of(matrix: Matrix) -> Self {
+        let packed = Arc::new(Packed::new(&matrix));
+        Self { packed, multiplier: matrix.multiplier, exponent: matrix.exponent }
+    }
+}
+
 /// A packed matrix with its rows' scales.
 #[derive(Debug)]
 pub(crate) struct Linear {
@@ -97,16 +113,14 @@ struct Piece<'a> {
 }
 
 impl Linear {
-    /// Packs a matrix; `offset` gives `input - output` of a row, proven to keep the shift in range.
-    pub(crate) fn new(matrix: &Matrix, offset: impl Fn(usize) -> i32) -> Self {
-        let shift = |(row, c): (usize, &u8)| (i32::from(*c) + offset(row)) as u8;
-        let shift: Vec<u8> = matrix.exponent.iter().enumerate().map(shift).collect();
-        Self {
-            packed: Arc::new(Packed::new(matrix)),
-            multiplier: by_tile(&matrix.multiplier),
-            shift: by_tile(&shift),
-            bias: Vec::new(),
-        }
+    /// Scales for outputs; `offset` gives `input - output` of a row, proven to keep the shift in
+    /// range.
+    pub(crate) fn new(weights: Weights, offset: impl Fn(usize) -> i32) -> Self {
+        let Weights { packed, multiplier, exponent } = weights;
+        let shift = |(row, c): (usize, &u8)| (i32::from(*c) + offset(row)).clamp(0, 62) as u8;
+        let shift: Vec<u8> = exponent.iter().enumerate().map(shift).collect();
+        let (multiplier, shift) = (by_tile(&multiplier), by_tile(&shift));
+        Self { packed, multiplier, shift, bias: Vec::new() }
     }
 
     /// The same with a bias for each row, or none.
@@ -120,7 +134,7 @@ impl Linear {
 }
 
 /// Numbers of rows, by tiles of them.
-pub(crate) fn by_tile<T: Copy + Default>(rows: &[T]) -> Vec<[T; TILE]> {
+fn by_tile<T: Copy + Default>(rows: &[T]) -> Vec<[T; TILE]> {
     let tile = |rows: &[T]| {
         let mut tile = [T::default(); TILE];
         tile[..rows.len()].copy_from_slice(rows);

@@ -3,7 +3,6 @@
 //! Each transaction sees what the ones before it did. Claims are proven together at the end: one
 //! multiplication for all sigma proofs, one batch of range proofs a size.
 
-use crate::cell::Cells;
 use crate::examine::{self, Conflict, Effects, History, Malformed, Permit, Resolved};
 use crate::rules::{Check, Height, Rules};
 use crate::state::{Overlay, Summary, SupplyError};
@@ -208,15 +207,4 @@ pub fn admit(
         .map_err(|error| BlockError::Conflict { at: 0, error })?;
     let holds = examine::verify(&[&resolved]);
     holds.then_some(resolved).ok_or(BlockError::FalseProof)
-}
-
-/// A convenience for `&dyn Cells` where a history is at hand.
-pub fn cells(history: &dyn History) -> impl Cells + '_ {
-    struct All<'a>(&'a dyn History);
-    impl Cells for All<'_> {
-        fn cell(&self, id: &crate::cell::CellId) -> Option<crate::cell::Cell> {
-            self.0.cell(id)
-        }
-    }
-    All(history)
 }

@@ -9,15 +9,15 @@ use crate::cell::knowledge::{Blindings, Knowledge, KnowledgeError};
 use crate::cell::till::{DepositPlan, OpenPlan, PayoutPlan};
 use crate::cell::{Action, CellError, Cells, Constraint, Demand};
 use crate::commit::Opening;
-use crate::curve::{Point, generators};
+use crate::curve::generators;
 use crate::examine::{demands_of, slots};
 use crate::key::{Secret, SpendKey};
 use crate::note::derive::InputContext;
 use crate::note::memo::MemoError;
 use crate::note::{self, MadeNotes, NoteIndex, OwnedNote, Payment, SentNote, To};
 use crate::range::{self, RangeError, SLOTS_MAX};
-use crate::rules::{FeeLevel, Height, Rules, Weight};
-use crate::sigma::{self, SigmaProof};
+use crate::rules::{Check, FeeLevel, Height, Rules, Weight};
+use crate::sigma::{self, Element, SigmaProof};
 use crate::tx::{Body, Issue, Membership, OUTPUTS_MAX, Proofs, SPENDS_MAX, Spend, Transaction};
 use curve25519_dalek::scalar::Scalar;
 use mutirao_wire::Amount;
@@ -228,7 +228,8 @@ impl Draft {
         let mut spending: Vec<_> =
             wish.inputs.iter().map(|input| Spending::new(keys, input)).collect();
         spending.sort_by_key(|spending| spending.spend.tag);
-        if !spending.is_sorted_by(|left, right| left.spend.tag < right.spend.tag) {
+        let ascend = spending.is_sorted_by(|left, right| left.spend.tag < right.spend.tag);
+        if !rules.holds(Check::TagsAscend, ascend) {
             return Err(BuildError::Twice);
         }
         let context = context(&spending, wish);
@@ -390,12 +391,22 @@ impl Draft {
             constraints.extend(self.known.prove(constraint, &message, rng)?);
         }
         let openings = self.openings(made, demands)?;
+        let slots = self.proven(slots(body, demands), &openings);
         Ok(Proofs {
             spends: self.spending.iter().map(|it| it.prove(&message, rng)).collect(),
             constraints,
             excess: self.excess(made, demands, &message, rng)?,
-            range: range::prove(&message, &slots(body, demands), &openings, rng)?,
+            range: range::prove(&message, &slots, &openings, rng)?,
         })
+    }
+
+    /// What the range proof is about: the slots, or for a forger whose range proof nobody looks at,
+    /// whatever it can open.
+    fn proven(&self, slots: Vec<Element>, openings: &[Opening]) -> Vec<Element> {
+        if self.rules.holds(Check::Range, false) {
+            return openings.iter().map(|opening| opening.commit().into()).collect();
+        }
+        slots
     }
 
     /// In the order of [`slots`].
@@ -440,7 +451,7 @@ impl Draft {
 impl Spending {
     fn new(keys: &SpendKey, input: &Input) -> Self {
         let (x, y) = keys.one_time_secrets(input.note.address, input.note.offsets());
-        let tag = tag(&x);
+        let tag = sigma::tag(&x);
         let spend = Spend { membership: Membership::Explicit(input.index), tag };
         Self { spend, note: input.note.clone(), secrets: (x, y) }
     }
@@ -450,13 +461,6 @@ impl Spending {
         let relation = sigma::spend(&self.note.one_time, &self.spend.tag);
         relation.prove(message, &[x.scalar(), y.scalar()], rng)
     }
-}
-
-/// `J = x⁻¹·U`.
-// spec: LEDGER-4.4
-#[must_use]
-pub fn tag(x: &Secret) -> Point {
-    Point::fresh(generators().u.inner() * x.scalar().invert())
 }
 
 fn context(spending: &[Spending], wish: &Wish) -> InputContext {

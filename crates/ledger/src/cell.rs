@@ -305,6 +305,16 @@ pub trait Cells {
     fn cell(&self, id: &CellId) -> Option<Cell>;
 }
 
+/// No cells, for a transaction that touches none.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoCells;
+
+impl Cells for NoCells {
+    fn cell(&self, _: &CellId) -> Option<Cell> {
+        None
+    }
+}
+
 impl Action {
     /// What follows from the action: a pure function of action, cells and height.
     ///

@@ -163,7 +163,9 @@ pub fn stateless(tx: &Transaction, rules: &Rules) -> Result<(), Malformed> {
     let (wanted, given) = (ephemerals_for(body.outputs.len()), body.ephemerals.len());
     demand(Check::Ephemerals, wanted == given, Malformed::Ephemerals { wanted, given })?;
     let slots = body.slots();
-    demand(Check::Slots, slots <= SLOTS_MAX, Malformed::Slots(slots))?;
+    if slots > SLOTS_MAX {
+        return Err(Malformed::Slots(slots));
+    }
     demand(Check::Fee, is_fee(body, rules), Malformed::Fee(body.fee))?;
     demand(Check::Mint, mints_alone(body), Malformed::Mint)?;
     let (wanted, given) = (body.spends.len(), tx.proofs.spends.len());
@@ -320,7 +322,7 @@ fn demands(
     let mut demands: Vec<Demand> = Vec::new();
     let mut touched: Vec<CellId> = Vec::new();
     for (at, action) in body.actions.iter().enumerate() {
-        let scene = Scene { rules, height, body, tx, at, cells: &Borrowed(history) };
+        let scene = Scene { rules, height, body, tx, at, cells: history };
         let demand = action.check(&scene).map_err(|error| Conflict::Cell { at, error })?;
         for (cell, _) in &demand.changes {
             if !rules.holds(Check::CellsDiffer, !touched.contains(cell)) {
@@ -331,15 +333,6 @@ fn demands(
         demands.push(demand);
     }
     Ok(demands)
-}
-
-/// A history as cells.
-struct Borrowed<'a>(&'a dyn History);
-
-impl Cells for Borrowed<'_> {
-    fn cell(&self, id: &CellId) -> Option<Cell> {
-        self.0.cell(id)
-    }
 }
 
 fn spend_claims(

@@ -3,7 +3,10 @@
 #![doc = include_str!("../README.md")]
 #![deny(clippy::float_arithmetic, clippy::cast_possible_truncation, clippy::indexing_slicing)]
 #![forbid(unsafe_code)]
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_truncation)
+)]
 
 pub mod block;
 pub mod build;
@@ -13,8 +16,10 @@ pub mod curve;
 pub mod examine;
 pub mod key;
 pub mod note;
+pub mod payment;
 pub mod range;
 pub mod rules;
+pub mod scan;
 pub mod sigma;
 pub mod state;
 #[cfg(any(test, feature = "testing"))]

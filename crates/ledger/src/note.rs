@@ -309,6 +309,23 @@ fn one(
     Ok((output, SentNote { address, opening, anchor }))
 }
 
+/// Makes the note for an address again, from the anchor; the memo, which does not depend on it, is
+/// left empty.
+pub(crate) fn make_again(
+    context: &InputContext,
+    address: &Address,
+    amount: Amount,
+    anchor: &[u8; 16],
+    index: usize,
+) -> Option<(Point, Output)> {
+    let ephemeral = Ephemeral::towards(address, context, anchor);
+    let shared = Shared::of(&(address.view.inner() * ephemeral.secret.0));
+    let secret = NoteSecret::new(&shared, &ephemeral.public, context, index);
+    let opening = secret.opening(amount, &address.spend);
+    let output = secret.output(&address.spend, &opening, anchor, &Memo::default()).ok()?;
+    Some((ephemeral.public, output))
+}
+
 impl NoteSecret {
     /// Puts the note together, in the order in which each part depends on the ones before.
     // spec: LEDGER-3.3
@@ -320,17 +337,18 @@ impl NoteSecret {
         memo: &Memo,
     ) -> Result<Output, MemoError> {
         let commitment = opening.commit();
-        let (a, b) = self.offsets(&commitment);
+        let (a, b) = self.offsets(commitment.bytes());
         let one_time = Point::fresh(spend.inner() + generators().key(&a, &b));
+        let key = one_time.bytes();
         let mut output = Output {
             one_time,
             commitment,
-            view_tag: self.view_tag(&one_time),
-            amount: xor(opening.amount.0.to_le_bytes(), self.amount_pad(&one_time)),
-            anchor: xor(*anchor, self.anchor_pad(&one_time)),
+            view_tag: self.view_tag(key),
+            amount: xor(opening.amount.0.to_le_bytes(), self.amount_pad(key)),
+            anchor: xor(*anchor, self.anchor_pad(key)),
             memo: Vec::new(),
         };
-        output.memo = memo::seal(&self.memo_key(&one_time), memo, &memo_bound(&output))?;
+        output.memo = memo::seal(&self.memo_key(key), memo, &memo_bound(&output))?;
         Ok(output)
     }
 }
@@ -349,13 +367,14 @@ pub struct Watch<'a> {
     pub addresses: &'a Subaddresses,
 }
 
-/// What a scan sees of a note; all of [`Output`] but the memo.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a scan sees of a note; all of [`Output`] but the memo. Points stay bytes: a scan decodes
+/// only those of notes that are ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompactOutput {
     /// `O`.
-    pub one_time: Point,
+    pub one_time: [u8; 32],
     /// `C`.
-    pub commitment: Point,
+    pub commitment: [u8; 32],
     /// See [`Output::view_tag`].
     pub view_tag: [u8; 3],
     /// The amount under a pad.
@@ -369,8 +388,8 @@ record!(CompactOutput { one_time, commitment, view_tag, amount, anchor });
 impl From<&Output> for CompactOutput {
     fn from(output: &Output) -> Self {
         Self {
-            one_time: output.one_time,
-            commitment: output.commitment,
+            one_time: *output.one_time.bytes(),
+            commitment: *output.commitment.bytes(),
             view_tag: output.view_tag,
             amount: output.amount,
             anchor: output.anchor,
@@ -393,9 +412,13 @@ impl Watch<'_> {
     ) -> Option<OwnedNote> {
         let foreign = NoteSecret::new(shared, ephemeral, context, index);
         if foreign.view_tag(&output.one_time) == output.view_tag {
-            let note = self.open(&foreign, output, false)?;
             let anchor = xor(output.anchor, foreign.anchor_pad(&output.one_time));
-            return self.is_anchored(&note, ephemeral, context, &anchor).then_some(note);
+            let note = self.open(&foreign, output, false);
+            let ours = note.filter(|note| self.is_anchored(note, ephemeral, context, &anchor));
+            // A view tag may match by chance, once in 16 million: the note may still be our own.
+            if ours.is_some() {
+                return ours;
+            }
         }
         let own = self.key.shared_with_self(ephemeral);
         let own = NoteSecret::new(&own, ephemeral, context, index);
@@ -408,15 +431,16 @@ impl Watch<'_> {
     fn open(&self, secret: &NoteSecret, output: &CompactOutput, own: bool) -> Option<OwnedNote> {
         let amount = xor(output.amount, secret.amount_pad(&output.one_time));
         let (a, b) = secret.offsets(&output.commitment);
-        let spend: RistrettoPoint = output.one_time.inner() - generators().key(&a, &b);
+        let one_time = Point::from_bytes(output.one_time).ok()?;
+        let spend: RistrettoPoint = one_time.inner() - generators().key(&a, &b);
         let address = self.addresses.find(&spend)?;
         let spend = Point::new(spend)?;
         let opening = secret.opening(Amount(u64::from_le_bytes(amount)), &spend);
-        if opening.commit() != output.commitment {
+        if *opening.commit().bytes() != output.commitment {
             return None;
         }
         Some(OwnedNote {
-            one_time: output.one_time,
+            one_time,
             opening,
             address,
             own,

@@ -66,8 +66,6 @@ pub(crate) enum Check {
     KeysDiffer,
     /// One ephemeral key, or one an output.
     Ephemerals,
-    /// At most sixteen slots.
-    Slots,
     /// The fee is one of the schedule.
     Fee,
     /// New value comes alone and when the protocol says.

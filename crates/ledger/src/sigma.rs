@@ -242,6 +242,13 @@ pub fn spend(one_time: &Point, tag: &Point) -> Relation {
         .with(generators().u, &[(0, Base::Free((*tag).into()))])
 }
 
+/// `J = x⁻¹·U`.
+// spec: LEDGER-4.4
+#[must_use]
+pub fn tag(x: &crate::key::Secret) -> Point {
+    Point::fresh(generators().u.inner() * x.scalar().invert())
+}
+
 /// `U = x·J`: whoever left this tag speaks.
 #[must_use]
 pub fn payer(tag: &Point) -> Relation {

@@ -1,8 +1,9 @@
 //! The whole ledger at work: a small world of wallets and a chain, honest days and every forgery.
 
-mod cells;
+pub(crate) mod cells;
 mod forgery;
 mod model;
 mod tamper;
 mod transfer;
+mod vectors;
 pub(crate) mod world;

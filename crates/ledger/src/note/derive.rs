@@ -8,7 +8,7 @@ use crate::commit::Opening;
 use crate::curve::{Point, expand, hash_to_scalar};
 use crate::key::Shared;
 use curve25519_dalek::scalar::Scalar;
-use mutirao_wire::Amount;
+use mutirao_wire::{Amount, Decode, DecodeError, Encode, Reader};
 use zeroize::Zeroizing;
 
 /// What makes every note of a ledger unlike every other: the first thing its transaction consumes,
@@ -16,6 +16,17 @@ use zeroize::Zeroizing;
 // spec: LEDGER-3.1
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InputContext(pub [u8; 32]);
+
+impl Encode for InputContext {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.0.encode(out);
+    }
+}
+impl Decode for InputContext {
+    fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        input.array().map(Self)
+    }
+}
 
 impl InputContext {
     /// Of a transaction that spends notes: its first tag.
@@ -82,37 +93,37 @@ impl NoteSecret {
 
     /// `(a, b)`: between the address and the one-time key.
     #[must_use]
-    pub fn offsets(&self, commitment: &Point) -> (Scalar, Scalar) {
-        let parts: [&[u8]; 2] = [&*self.0, commitment.bytes()];
+    pub fn offsets(&self, commitment: &[u8; 32]) -> (Scalar, Scalar) {
+        let parts: [&[u8]; 2] = [&*self.0, commitment];
         let a = hash_to_scalar("mutirao v1 ledger offset G", &parts);
         (a, hash_to_scalar("mutirao v1 ledger offset T", &parts))
     }
 
     /// Three bytes by which a scan tells ours from others'.
     #[must_use]
-    pub fn view_tag(&self, one_time: &Point) -> [u8; 3] {
+    pub fn view_tag(&self, one_time: &[u8; 32]) -> [u8; 3] {
         self.of_key("mutirao v1 ledger view tag", one_time)
     }
 
     /// What hides the amount.
     #[must_use]
-    pub fn amount_pad(&self, one_time: &Point) -> [u8; 8] {
+    pub fn amount_pad(&self, one_time: &[u8; 32]) -> [u8; 8] {
         self.of_key("mutirao v1 ledger amount", one_time)
     }
 
     /// What hides the anchor.
     #[must_use]
-    pub fn anchor_pad(&self, one_time: &Point) -> [u8; 16] {
+    pub fn anchor_pad(&self, one_time: &[u8; 32]) -> [u8; 16] {
         self.of_key("mutirao v1 ledger anchor", one_time)
     }
 
     /// What seals the memo.
     #[must_use]
-    pub fn memo_key(&self, one_time: &Point) -> Zeroizing<[u8; 32]> {
+    pub fn memo_key(&self, one_time: &[u8; 32]) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(self.of_key("mutirao v1 ledger memo", one_time))
     }
 
-    fn of_key<const N: usize>(&self, domain: &str, one_time: &Point) -> [u8; N] {
-        expand(domain, &[&*self.0, one_time.bytes()])
+    fn of_key<const N: usize>(&self, domain: &str, one_time: &[u8; 32]) -> [u8; N] {
+        expand(domain, &[&*self.0, one_time])
     }
 }

@@ -132,7 +132,7 @@ fn the_same_ephemeral_key_again_makes_no_note_of_the_same_key() {
     let shared = key.shared(&once.ephemerals[0]);
     let secret = |context: u64, index| {
         let secret = NoteSecret::new(&shared, &once.ephemerals[0], &self::context(context), index);
-        secret.offsets(&once.outputs[0].commitment).0
+        secret.offsets(once.outputs[0].commitment.bytes()).0
     };
     assert_ne!(secret(1, 0), secret(2, 0));
     assert_ne!(secret(1, 0), secret(1, 1));
@@ -193,13 +193,13 @@ fn burning_a_note_that_opens_but_cannot_be_spent_is_not_accepted() {
     // Another key with the same tag half: whoever accepts both can spend only one.
     let mut twin = good.clone();
     twin.one_time = Point::fresh(good.one_time.inner() + generators().t.inner());
-    twin.view_tag = crafted.secret.view_tag(&twin.one_time);
-    twin.amount = xor(50u64.to_le_bytes(), crafted.secret.amount_pad(&twin.one_time));
-    twin.anchor = xor(anchor, crafted.secret.anchor_pad(&twin.one_time));
+    twin.view_tag = crafted.secret.view_tag(twin.one_time.bytes());
+    twin.amount = xor(50u64.to_le_bytes(), crafted.secret.amount_pad(twin.one_time.bytes()));
+    twin.anchor = xor(anchor, crafted.secret.anchor_pad(twin.one_time.bytes()));
     assert_eq!(seen(&twin), None);
     // An amount that the commitment does not hold.
     let mut lie = good.clone();
-    lie.amount = xor(51u64.to_le_bytes(), crafted.secret.amount_pad(&lie.one_time));
+    lie.amount = xor(51u64.to_le_bytes(), crafted.secret.amount_pad(lie.one_time.bytes()));
     assert_eq!(seen(&lie), None);
     // A blinding of the sender's own choice.
     let opening = Opening::new(Amount(50), Scalar::from(5u8));
@@ -220,7 +220,7 @@ fn a_payee_who_knows_the_payers_address_does_not_see_the_change() {
     assert_eq!(Point::new(generators().times_g(&e)), Some(made.ephemerals[0]));
     let shared = Shared::of(&(address(&payer, 0).view.inner() * e));
     let guess = NoteSecret::new(&shared, &made.ephemerals[0], &context(1), 1);
-    assert_ne!(guess.view_tag(&made.outputs[1].one_time), made.outputs[1].view_tag);
+    assert_ne!(guess.view_tag(made.outputs[1].one_time.bytes()), made.outputs[1].view_tag);
 }
 
 // spec: LEDGER-3.3

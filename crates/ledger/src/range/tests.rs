@@ -38,7 +38,7 @@ fn both_verifiers_accept_every_number_of_slots() {
 #[test]
 fn both_refuse_every_changed_element() {
     let good = claim(&[5, 7]);
-    for at in (0..good.proof.len()).step_by(11).chain([0, good.proof.len() - 1]) {
+    for at in (0..good.proof.len()).step_by(23).chain([0, good.proof.len() - 1]) {
         let mut bad = good.clone();
         bad.proof[at] ^= 1;
         assert!(!holds(&bad), "byte {at}");

@@ -117,6 +117,7 @@ fn royalties_collect_in_a_till_and_go_up_the_lineage() {
 fn many_deposits_in_one_block_do_not_disturb_one_another() {
     let mut world = World::new(3);
     let id = open(&mut world, 0, 1, &[]);
+    next_epoch(&mut world);
     let all: Vec<_> = (0..3).map(|of| world.act(of, deposit(id, 10 + of as u64))).collect();
     world.mine(all).unwrap();
     assert!(till(&world, id).current.holds(&key(1), Amount(33)));
@@ -127,6 +128,7 @@ fn many_deposits_in_one_block_do_not_disturb_one_another() {
 fn a_deposit_does_not_spoil_a_payout_that_was_made_before_it() {
     let mut world = World::new(3);
     let id = open(&mut world, 0, 1, &[]);
+    next_epoch(&mut world);
     let tx = world.act(1, deposit(id, 100));
     world.mine(vec![tx]).unwrap();
     let early = world.act(0, payout(id, 1, 100));

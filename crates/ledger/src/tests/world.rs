@@ -8,11 +8,12 @@ use crate::key::address::{Address, Network};
 use crate::key::{Seed, SpendKey, SubaddressIndex};
 use crate::note::memo::Memo;
 use crate::note::{NoteIndex, OwnedNote, Payment, To, Watch};
-use crate::rules::{ChainId, Check, FeeLevel, Height, Rules};
+use crate::rules::{ChainId, FeeLevel, Height, Rules};
 use crate::state::MemoryState;
 use crate::testing::Seeded;
-use crate::tx::{Body, Transaction};
+use crate::tx::{Body, Membership, Transaction};
 use mutirao_wire::{Amount, Digest};
+use std::collections::BTreeSet;
 
 pub struct World {
     pub rules: Rules,
@@ -21,6 +22,7 @@ pub struct World {
     pub rng: Seeded,
     /// Every transaction, with the place of its first note.
     pub past: Vec<(u64, Transaction)>,
+    spent: BTreeSet<u64>,
 }
 
 pub struct Person {
@@ -40,11 +42,11 @@ impl World {
             people: (0..people).map(person).collect(),
             rng: Seeded::new(people),
             past: vec![],
+            spent: BTreeSet::new(),
         };
-        for at in 0..world.people.len() {
-            world.mint(at, 600_000);
-            world.mint(at, 400_000);
-        }
+        let all = |at: usize| [world.pay(at, 600_000), world.pay(at, 400_000)];
+        let all: Vec<_> = (0..world.people.len()).flat_map(all).chain([world.pay(0, 0)]).collect();
+        world.mint_all(&all);
         world
     }
 
@@ -57,8 +59,12 @@ impl World {
     }
 
     pub fn mint(&mut self, to: usize, amount: u64) {
-        let pay = self.pay(to, amount);
-        let built = build::mint(&self.rules, self.height(), &[pay], &mut self.rng).unwrap();
+        self.mint_all(&[self.pay(to, amount)]);
+    }
+
+    fn mint_all(&mut self, payments: &[Payment]) {
+        let amount = payments.iter().map(|payment| payment.amount.0).sum();
+        let built = build::mint(&self.rules, self.height(), payments, &mut self.rng).unwrap();
         let permit = Permit { mint: Amount(amount), ..Permit::default() };
         self.mine_with(vec![built.transaction], permit).unwrap();
     }
@@ -120,6 +126,10 @@ impl World {
         for transaction in block.transactions {
             self.scan(first, &transaction);
             let made = transaction.body.outputs.len() as u64;
+            self.spent.extend(transaction.body.spends.iter().map(|spend| {
+                let Membership::Explicit(index) = spend.membership;
+                index.0
+            }));
             self.past.push((first, transaction));
             first += made;
         }
@@ -129,15 +139,17 @@ impl World {
 
     /// What the world says of a block without taking it.
     pub fn judge(&self, transactions: Vec<Transaction>) -> Result<(), BlockError> {
-        let block = Block { height: self.height(), transactions };
-        let summary = &self.state.summary;
-        block::accept(&block, &self.state, summary, &self.rules, Permit::default()).map(|_| ())
+        self.judge_by(&self.rules, transactions, Permit::default())
     }
 
-    /// The same rules but for one check.
-    #[allow(dead_code)]
-    pub fn without(&self, check: Check) -> Rules {
-        Rules { off: Some(check), ..self.rules }
+    pub fn judge_by(
+        &self,
+        rules: &Rules,
+        transactions: Vec<Transaction>,
+        permit: Permit,
+    ) -> Result<(), BlockError> {
+        let block = Block { height: self.height(), transactions };
+        block::accept(&block, &self.state, &self.state.summary, rules, permit).map(|_| ())
     }
 
     fn scan(&mut self, first: u64, tx: &Transaction) {
@@ -145,7 +157,7 @@ impl World {
             let balance = person.keys.balance_key();
             let left = |input: &Input| {
                 let x = balance.tag_secret(input.note.address, input.note.offsets().0);
-                !tx.body.spends.iter().any(|spend| spend.tag == build::tag(&x))
+                !tx.body.spends.iter().any(|spend| spend.tag == crate::sigma::tag(&x))
             };
             person.notes.retain(left);
             for (at, note) in found(&person.keys, tx) {
@@ -165,15 +177,8 @@ impl World {
     /// spent is public in this version.
     pub fn audit(&self) {
         let mut unspent = self.state.pots().0;
-        let mut spent = std::collections::BTreeSet::new();
-        for (_, tx) in &self.past {
-            for spend in &tx.body.spends {
-                let crate::tx::Membership::Explicit(index) = spend.membership;
-                spent.insert(index.0);
-            }
-        }
         for (at, note) in (0..).zip(self.state.notes()) {
-            if !spent.contains(&at) {
+            if !self.spent.contains(&at) {
                 unspent += note.commitment.inner();
             }
         }

@@ -15,8 +15,8 @@ mod verify;
 pub use catalogue::{Catalogue, Entry, Files, InMemory, ReadError, SourceError};
 pub use config::ConfigError;
 pub use convert::{
-    ConvertError, Converted, Part, Published, Sink, SinkError, Source, TensorReport, convert,
-    convert_into,
+    ConvertError, Converted, InMemoryFile, Part, Published, Sink, SinkError, Source, TensorReport,
+    convert, convert_into,
 };
 pub use gguf::{Gguf, GgufError};
 pub use safetensors::{SafetensorsError, Shards};

@@ -6,7 +6,7 @@
 mod sink;
 mod work;
 
-pub use sink::{Part, Sink, SinkError};
+pub use sink::{InMemoryFile, Part, Sink, SinkError};
 
 use crate::load::LoadError;
 use crate::load::catalogue::{Catalogue, Files, InMemory, SourceError};
@@ -186,10 +186,11 @@ pub fn convert(source: &Source<'_>, profile: Profile) -> Result<Vec<u8>, Convert
     let files = InMemory(vec![weights]);
     let catalogue = &Catalogue::safetensors(&files)?;
     let published = Published { config, catalogue, files: &files, tokenizer, template };
-    let mut sink = sink::Whole::default();
+    let mut sink = InMemoryFile::default();
     convert_into(&published, profile, &Serial, &mut sink)?;
-    Model::from_bytes(&sink.0)?;
-    Ok(sink.0)
+    let file = sink.into_bytes();
+    Model::from_bytes(&file)?;
+    Ok(file)
 }
 
 /// Converts a published model tensor by tensor, on the threads of `pool`. Neither the pool nor what

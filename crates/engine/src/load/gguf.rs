@@ -93,6 +93,9 @@ impl Gguf {
         let missing = |key: &str| GgufError::Missing { key: key.to_owned() };
         let architecture = self.text("general.architecture");
         let architecture = architecture.ok_or_else(|| missing("general.architecture"))?.to_owned();
+        if !names::ARCHITECTURES.contains(&architecture.as_str()) {
+            return Err(GgufError::Architecture(architecture));
+        }
         let key = |field: &str| format!("{architecture}.{field}");
         let wanted = |field: &str| self.number(&key(field)).ok_or_else(|| missing(&key(field)));
         let heads = wanted("attention.head_count")?.max(1);

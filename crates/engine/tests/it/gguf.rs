@@ -4,9 +4,7 @@ use crate::conversion::published;
 use crate::pools::Threads;
 use mutirao_engine::load::convert_into;
 use mutirao_engine::load::format::File;
-use mutirao_engine::load::{
-    Converted, Gguf, GgufError, InMemory, Part, Published, Sink, SinkError,
-};
+use mutirao_engine::load::{Converted, Gguf, GgufError, InMemory, InMemoryFile, Published};
 use mutirao_engine::model::header::Profile;
 use mutirao_engine::pool::Serial;
 use mutirao_engine::testing::GgufWriter;
@@ -16,29 +14,6 @@ use proptest::prelude::*;
 use safetensors::Dtype;
 use serde_json::{Value, json};
 use std::sync::Arc;
-
-/// A sink in memory.
-#[derive(Default)]
-struct Memory(Vec<u8>);
-
-impl Sink for Memory {
-    fn kept(&mut self, _: &Part<'_>) -> Result<Option<Vec<Vec<u8>>>, SinkError> {
-        Ok(None)
-    }
-
-    fn put(&mut self, part: &Part<'_>, sections: &[Vec<u8>]) -> Result<(), SinkError> {
-        self.0.resize(part.file_length as usize, 0);
-        for (range, section) in part.sections.iter().zip(sections) {
-            self.0[range.start as usize..range.end as usize].copy_from_slice(section);
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self, front: &[u8]) -> Result<(), SinkError> {
-        self.0[..front.len()].copy_from_slice(front);
-        Ok(())
-    }
-}
 
 /// Converts a GGUF file with a given tokenizer.
 fn convert_gguf(file: &[u8], profile: Profile) -> Result<(Converted, Vec<u8>), ConvertError> {
@@ -51,9 +26,9 @@ fn convert_gguf(file: &[u8], profile: Profile) -> Result<(Converted, Vec<u8>), C
         tokenizer: b"{}",
         template: b"{{ messages }}",
     };
-    let mut memory = Memory::default();
+    let mut memory = InMemoryFile::default();
     let made = convert_into(&published, profile, &Threads(2), &mut memory)?;
-    Ok((made, memory.0))
+    Ok((made, memory.into_bytes()))
 }
 
 #[test]
@@ -124,8 +99,8 @@ fn rows_of_blocks_have_the_bytes_of_their_blocks() {
         singles.extend((f32::from(number) / 1024.0).to_le_bytes());
     }
     file.tensor("eights", &[8, columns], 8, blocks).tensor("singles", &[8, columns], 0, singles);
-    file.text("general.architecture", "other").number("other.attention.head_count", 1);
-    file.number("other.embedding_length", 64);
+    file.text("general.architecture", "qwen3").number("qwen3.attention.head_count", 1);
+    file.number("qwen3.embedding_length", 64);
     let file = file.file();
     let files = InMemory(vec![&file]);
     let gguf = Gguf::read(&files).expect("a GGUF file");
@@ -258,6 +233,9 @@ fn metadata_of_another_network_is_refused_by_field() {
     let mut scaled = writer();
     scaled.text("llama.rope.scaling.type", "yarn");
     assert!(refused(&scaled.file()).contains("rope_scaling"));
+    let mut other = GgufWriter::default();
+    other.text("general.architecture", "gemma");
+    assert!(refused(&other.file()).contains("\"gemma\" are not read"));
     let mut bare = GgufWriter::default();
     assert!(refused(&bare.file()).contains("general.architecture is missing"));
     bare.text("general.architecture", "llama");

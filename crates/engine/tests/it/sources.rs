@@ -248,3 +248,16 @@ fn headers_larger_than_their_file_and_tensors_that_overlap_are_refused() {
     assert!(matches!(error, SafetensorsError::Size { .. }), "{error}");
     assert!(refused(b"").to_string().contains("fetch it again"));
 }
+
+#[test]
+fn a_configuration_that_claims_a_giant_costs_no_memory() {
+    // spec: ENGINE-15.7
+    let mut numbers = published();
+    for (field, number) in
+        [("num_hidden_layers", 512), ("intermediate_size", 1 << 17), ("max_position_embeddings", 9)]
+    {
+        numbers.config[field] = json!(number);
+    }
+    let error = numbers.convert_as(Dtype::F32, Profile::W8).expect_err("refused").to_string();
+    assert!(error.contains("mlp.gate_proj.weight has shape [40, 24]"), "{error}");
+}

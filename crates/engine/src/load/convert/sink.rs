@@ -63,28 +63,45 @@ pub trait Sink {
     fn finish(&mut self, front: &[u8]) -> Result<(), SinkError>;
 }
 
-/// A file in memory.
+/// A model file in memory; nothing is kept from run to run.
+///
+/// It grows with what is put: how long the file will be is only a claim of the configuration until
+/// the tensors have been found.
 #[derive(Debug, Default)]
-pub(super) struct Whole(pub(super) Vec<u8>);
+pub struct InMemoryFile {
+    bytes: Vec<u8>,
+    length: u64,
+}
 
-impl Sink for Whole {
+impl InMemoryFile {
+    /// The file, once it is finished.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+fn place(at: u64) -> Result<usize, SinkError> {
+    usize::try_from(at).map_err(|_| SinkError("it is larger than memory".to_owned()))
+}
+
+impl Sink for InMemoryFile {
     fn kept(&mut self, _: &Part<'_>) -> Result<Option<Vec<Vec<u8>>>, SinkError> {
         Ok(None)
     }
 
     fn put(&mut self, part: &Part<'_>, sections: &[Vec<u8>]) -> Result<(), SinkError> {
-        let place = |at: u64| {
-            usize::try_from(at).map_err(|_| SinkError("it is larger than memory".to_owned()))
-        };
-        self.0.resize(place(part.file_length)?, 0);
+        self.length = part.file_length;
         for (range, section) in part.sections.iter().zip(sections) {
-            self.0[place(range.start)?..place(range.end)?].copy_from_slice(section);
+            self.bytes.resize(place(range.start)?, 0);
+            self.bytes.extend_from_slice(section);
         }
         Ok(())
     }
 
     fn finish(&mut self, front: &[u8]) -> Result<(), SinkError> {
-        self.0[..front.len()].copy_from_slice(front);
+        self.bytes.resize(place(self.length)?, 0);
+        self.bytes[..front.len()].copy_from_slice(front);
         Ok(())
     }
 }

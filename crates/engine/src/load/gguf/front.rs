@@ -62,6 +62,12 @@ pub enum GgufError {
         /// What is wrong.
         why: &'static str,
     },
+    /// A network whose weights have another meaning in GGUF, or none here.
+    #[error(
+        "GGUF models of the architecture {0:?} are not read, those of llama, qwen2 and qwen3 are; \
+         take the publication in safetensors"
+    )]
+    Architecture(String),
     /// Metadata that is wanted.
     #[error("GGUF: {key} is missing, or not what it should be")]
     Missing {

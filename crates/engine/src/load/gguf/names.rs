@@ -1,5 +1,9 @@
 //! What GGUF calls the tensors and sizes of a network, and what `transformers` calls them.
 
+/// Networks whose tensors mean the same under either name. Gemma's do not: its gains lack the one
+/// that GGUF adds to them.
+pub(super) const ARCHITECTURES: &[&str] = &["llama", "qwen2", "qwen3"];
+
 /// Sizes that every network has: our word, and the key after the architecture's name.
 pub(super) const NUMBERS: &[(&str, &str)] = &[
     ("hidden_size", "embedding_length"),

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod filter;
+mod lists;
 mod method;
 mod rewrite;
 mod seal;
@@ -17,6 +18,7 @@ mod template;
 mod tokens;
 mod toll;
 
+pub use lists::TokenLists;
 pub use stack::{TextError, TextStack};
 pub use stop::{Found, StopFinder};
 pub use stream::TextStream;

@@ -5,16 +5,19 @@
 //! it verified. **Not goals.** Finding out who has what, paying, and judging whether the
 //! files are the model: its id is computed anew by whoever opens them.
 //!
-//! **Construction.** Two protocols on the endpoint of a node. On [`MODELS_ALPN`] a stream carries
+//! **Construction.** Three protocols on the endpoint of a node. On [`MODELS_ALPN`] a stream carries
 //! one model id there and its manifest back. On the protocol of `iroh-blobs` the files travel,
-//! verified against their BLAKE3 hash every 16 KiB. **Attacks.** A false manifest costs a download
-//! and is found when the model is opened. A false byte is found at once and costs its sender the
+//! verified against their BLAKE3 hash every 16 KiB. On [`PUSH_ALPN`] a peer offers a model itself.
+//! **Attacks.** A false manifest costs a download and is found when the model is opened. A false byte is found at once and costs its sender the
 //! range. A silent peer loses its range after [`SILENCE`]. **Limits.** A manifest is below
 //! [`MANIFEST_BYTES_MAX`]; the size of files is the puller's to judge, before it pulls.
 
 mod pull;
+mod push;
 
 pub use pull::{PullError, Pulled, Puller};
+pub(crate) use push::hear;
+pub use push::{Offered, PUSH_ALPN, PushError, PushOffer, PushReply, Pushed, push};
 
 use ::iroh::endpoint::Connection;
 use iroh_blobs::api::blobs::{AddPathOptions, ImportMode};

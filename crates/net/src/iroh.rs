@@ -1,12 +1,13 @@
 //! The real transport: QUIC between Ed25519 keys, by iroh, with none of its default servers.
 //!
 //! **Goals.** Dial a ticket; one connection per pair of nodes, one stream per job; whole frames;
-//! every limit our own. **Not goals.** Discovery, relays, hole punching through unknown networks.
+//! every limit our own; being found on the same local network, if its owner says so. **Not goals.**
+//! Discovery from elsewhere, relays, hole punching through unknown networks.
 //!
 //! A peer that is killed sends nothing: its streams stay silent until the idle limit. Silence is
 //! for the session's watchdog to judge, which is faster and knows what it waits for.
 
-use crate::blobs::{Library, MODELS_ALPN};
+use crate::blobs::{self, Library, MODELS_ALPN, PUSH_ALPN, Pushed};
 use crate::link::{BoxFuture, FrameReceiver, FrameSender, Link, Net, NetError};
 use crate::{ALPN, Ticket};
 use ::iroh::endpoint::{
@@ -22,9 +23,9 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore, mpsc};
 
 /// Longest wait for a connection.
-const DIAL_LIMIT: Duration = Duration::from_secs(3);
+pub(crate) const DIAL_LIMIT: Duration = Duration::from_secs(3);
 /// Longest wait for the last frames to be acknowledged.
-const FINISH_LIMIT: Duration = Duration::from_secs(2);
+pub(crate) const FINISH_LIMIT: Duration = Duration::from_secs(2);
 /// A connection without a sign of life ends after this.
 const IDLE_LIMIT: Duration = Duration::from_secs(30);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -49,6 +50,10 @@ pub struct Config {
     pub gate: Gate,
     /// The models it has for others, if any.
     pub library: Option<Library>,
+    /// Who judges models that peers offer; without, all are refused.
+    pub pushes: Option<mpsc::Sender<Pushed>>,
+    /// Whether others on the same local network may find it without a ticket.
+    pub announced: bool,
 }
 
 impl Config {
@@ -61,6 +66,8 @@ impl Config {
             streams_max: 32,
             gate: Arc::new(|_| true),
             library: None,
+            pushes: None,
+            announced: false,
         }
     }
 }
@@ -93,19 +100,27 @@ impl Drop for Node {
 /// is opened all the same, and then closed properly.
 ///
 /// # Errors
-/// [`NetError::Bind`] when the address is taken or not ours.
+/// [`NetError::Bind`] when the address is taken or not ours, [`NetError::Lan`] when it shall be
+/// announced and cannot.
 pub async fn bind(key: &SigningKey, config: Config) -> Result<Arc<dyn Net>, NetError> {
-    let (key, address) = (key.clone(), config.listen);
+    let (key, address, announced) = (key.clone(), config.listen, config.announced);
     let failed = |reason: String| NetError::Bind { address, reason };
     let opening = tokio::spawn(open(key, config)).await;
     let opened = opening.map_err(|error| failed(error.to_string()))?;
-    Ok(Arc::new(opened.map_err(failed)?))
+    let node = opened.map_err(failed)?;
+    if announced {
+        crate::lan::announce(&node.endpoint)?;
+    }
+    Ok(Arc::new(node))
 }
 
 async fn open(key: SigningKey, config: Config) -> Result<Node, String> {
     let mut protocols = vec![ALPN.to_vec()];
     if config.library.is_some() {
         protocols.extend([MODELS_ALPN.to_vec(), iroh_blobs::ALPN.to_vec()]);
+    }
+    if config.pushes.is_some() {
+        protocols.push(PUSH_ALPN.to_vec());
     }
     let secret = SecretKey::from_bytes(&key.secret());
     let endpoint = endpoint(secret, config.listen, config.streams_max, protocols).await?;
@@ -120,7 +135,7 @@ async fn open(key: SigningKey, config: Config) -> Result<Node, String> {
 }
 
 /// A socket without any of iroh's default servers.
-async fn endpoint(
+pub(crate) async fn endpoint(
     secret: SecretKey,
     listen: SocketAddr,
     streams_max: u32,
@@ -175,30 +190,27 @@ async fn accept_connections(endpoint: Endpoint, config: Config, links: mpsc::Sen
             incoming.refuse();
             continue;
         };
-        let (gate, links) = (config.gate.clone(), links.clone());
-        let library = config.library.clone();
+        let (config, links) = (config.clone(), links.clone());
         tokio::spawn(async move {
-            accept_streams(incoming, &gate, &links, library).await;
+            accept_streams(incoming, config, &links).await;
             drop(place);
         });
     }
 }
 
-async fn accept_streams(
-    incoming: Incoming,
-    gate: &Gate,
-    links: &mpsc::Sender<Link>,
-    library: Option<Library>,
-) {
+async fn accept_streams(incoming: Incoming, config: Config, links: &mpsc::Sender<Link>) {
     let Ok(accepting) = incoming.accept() else { return };
     let Ok(Ok(connection)) = tokio::time::timeout(DIAL_LIMIT, accepting).await else { return };
     let peer = PeerKey(*connection.remote_id().as_bytes());
-    if !gate(&peer) {
+    if !(config.gate)(&peer) {
         connection.close(VarInt::from_u32(1), b"not welcome here");
         return;
     }
+    if connection.alpn() == PUSH_ALPN {
+        return blobs::hear(connection, config.pushes).await;
+    }
     if connection.alpn() != ALPN {
-        if let Some(library) = library {
+        if let Some(library) = config.library {
             library.serve(connection).await;
         }
         return;
@@ -290,7 +302,7 @@ fn broken(error: &dyn std::error::Error) -> NetError {
     NetError::Broken { reason: root_cause(error) }
 }
 
-struct Sender(SendStream);
+pub(crate) struct Sender(pub(crate) SendStream);
 
 impl FrameSender for Sender {
     fn send(&mut self, frame: Vec<u8>) -> BoxFuture<'_, Result<(), NetError>> {
@@ -316,7 +328,7 @@ fn checked_length(bytes: u64) -> Result<u32, NetError> {
     u32::try_from(bytes).ok().filter(|length| *length as usize <= FRAME_BYTES_MAX).ok_or(too_large)
 }
 
-struct Receiver(RecvStream);
+pub(crate) struct Receiver(pub(crate) RecvStream);
 
 impl FrameReceiver for Receiver {
     fn receive(&mut self) -> BoxFuture<'_, Result<Option<Vec<u8>>, NetError>> {

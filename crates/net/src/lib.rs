@@ -7,6 +7,7 @@
 
 pub mod blobs;
 pub mod iroh;
+pub mod lan;
 mod link;
 pub mod memory;
 mod ticket;

@@ -36,6 +36,12 @@ pub enum NetError {
         /// What happened.
         reason: String,
     },
+    /// The local network cannot be used for finding and being found.
+    #[error("cannot find or be found on the local network: {reason}; use tickets instead")]
+    Lan {
+        /// What the system said.
+        reason: String,
+    },
     /// A frame above the bound.
     #[error("a frame of {bytes} bytes; at most {maximum} are carried")]
     FrameTooLarge {

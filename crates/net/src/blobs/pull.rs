@@ -1,6 +1,6 @@
 //! Getting a model: who has it, which ranges are missing, and who is asked for which.
 
-use super::{MANIFEST_BYTES_MAX, MODELS_ALPN, SILENCE, Shelf, ShelfError};
+use super::{MANIFEST_BYTES_MAX, MODELS_ALPN, Offered, SILENCE, Shelf, ShelfError};
 use crate::iroh::{address, root_cause};
 use crate::{NetError, Ticket};
 use ::iroh::Endpoint;
@@ -148,6 +148,29 @@ impl Puller {
         peers: &[Ticket],
         progress: impl Fn(u64) + Send + Sync + 'static,
     ) -> Result<Pulled, PullError> {
+        let sources = peers.iter().map(|peer| (peer.clone(), None)).collect();
+        self.fetch_from(manifest, sources, progress).await
+    }
+
+    /// Gets what is missing of the files that a peer pushes, over its own connection.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    pub async fn fetch_pushed(
+        &self,
+        offered: &Offered,
+        progress: impl Fn(u64) + Send + Sync + 'static,
+    ) -> Result<Pulled, PullError> {
+        let source = (Ticket::new(offered.peer, Vec::new()), Some(offered.connection.clone()));
+        self.fetch_from(offered.offer.manifest.clone(), vec![source], progress).await
+    }
+
+    async fn fetch_from(
+        &self,
+        manifest: Manifest,
+        sources: Vec<(Ticket, Option<Connection>)>,
+        progress: impl Fn(u64) + Send + Sync + 'static,
+    ) -> Result<Pulled, PullError> {
         let queue = Arc::new(Queue::default());
         for file in &manifest.files {
             let stripes = self.missing(file).await?;
@@ -155,10 +178,12 @@ impl Puller {
         }
         let progress = Arc::new(progress);
         let mut workers = JoinSet::new();
-        for peer in peers.iter().cloned() {
+        for (peer, open) in sources {
             let (endpoint, shelf) = (self.endpoint.clone(), self.shelf.clone());
             let (queue, progress) = (queue.clone(), progress.clone());
-            workers.spawn(async move { work(&endpoint, &shelf, peer, &queue, &*progress).await });
+            workers.spawn(async move {
+                work(&endpoint, &shelf, (peer, open), &queue, &*progress).await
+            });
         }
         let from: Vec<_> = workers.join_all().await.into_iter().filter(|(_, n)| *n > 0).collect();
         let left = queue.stripes().iter().map(|stripe| stripe.bytes).sum();
@@ -219,11 +244,11 @@ async fn ask(endpoint: &Endpoint, peer: &Ticket, model: ModelId) -> Result<Manif
 async fn work(
     endpoint: &Endpoint,
     shelf: &Shelf,
-    peer: Ticket,
+    (peer, mut open): (Ticket, Option<Connection>),
     queue: &Queue,
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> (PeerKey, u64) {
-    let (mut given, mut strikes, mut open) = (0, 0, None);
+    let (mut given, mut strikes) = (0, 0);
     while strikes < STRIKES_MAX {
         let Some(stripe) = next(queue).await else { break };
         let got = fetch(endpoint, shelf, &peer, &stripe, &mut open).await;

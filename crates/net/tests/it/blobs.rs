@@ -4,7 +4,9 @@
 use crate::world::{key, loopback, nobody, soon, within};
 use iroh::endpoint::{Connection, presets};
 use iroh::{Endpoint, EndpointAddr, PublicKey, RelayMode, TransportAddr};
-use mutirao_net::blobs::{Library, MODELS_ALPN, PullError, Puller, Shelf};
+use mutirao_net::blobs::{
+    Library, MODELS_ALPN, PullError, Puller, PushError, PushOffer, PushReply, Shelf, push,
+};
 use mutirao_net::iroh::{Config, bind};
 use mutirao_net::{Net, Ticket};
 use mutirao_wire::{Digest, FileEntry, FileName, Manifest, ModelId};
@@ -260,4 +262,61 @@ async fn a_model_that_nobody_has_is_an_error_that_says_who_was_asked() {
     assert!(reasons.contains("does not have it") && reasons.contains("no reply"), "{reasons}");
     let (_, who) = soon(wanting.puller.find(model(), &peers)).await.expect("one has it");
     assert_eq!(who, [holder.ticket()]);
+}
+
+/// Something to push, on a shelf that no node serves.
+async fn to_push(folder: &Path, bytes: u64) -> (Shelf, PushOffer, Vec<u8>) {
+    let path = weights(folder, bytes);
+    let shelf = Shelf::open(&folder.join("shelf")).await.expect("a shelf");
+    let hash = shelf.put_file(&path).await.expect("put");
+    let files = vec![FileEntry { name: FileName::Weights, bytes, hash }];
+    let offer = PushOffer { name: "large".into(), manifest: Manifest { model: model(), files } };
+    (shelf, offer, std::fs::read(path).expect("read"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_pushed_is_pulled_over_the_pushers_own_connection_and_only_if_it_is_wanted() {
+    let (pushes, mut judged) = tokio::sync::mpsc::channel(1);
+    let config = Config { pushes: Some(pushes), ..Config::new(loopback(0)) };
+    let taker = soon(bind(&key(31), config)).await.expect("a node");
+    let folder = tempfile::tempdir().expect("a folder");
+    let (shelf, offer, original) = to_push(folder.path(), 9 * MIB).await;
+    let wanting = Wanting::start().await;
+    let judging = async {
+        let pushed = judged.recv().await.expect("a first push");
+        assert_eq!((pushed.offered.peer, &pushed.offered.offer), (key(32).peer_key(), &offer));
+        pushed.end(&PushReply::Refused { reason: "not today".into() }).await;
+        let mut pushed = judged.recv().await.expect("a second one");
+        pushed.say(&PushReply::Progress { have: 0, all: 9 * MIB }).await;
+        let pulled = wanting.puller.fetch_pushed(&pushed.offered, |_| {}).await.expect("it comes");
+        assert_eq!(pulled.from, [(key(32).peer_key(), 9 * MIB)]);
+        let arrived = PushReply::Arrived { name: "here".into(), fetched: pulled.fetched };
+        pushed.end(&arrived).await;
+    };
+    let pushing = async {
+        let (ticket, told) = (taker.ticket(), AtomicU64::new(0));
+        let progress = |_, all| told.store(all, Ordering::SeqCst);
+        let refused = push(&key(32), &shelf, &ticket, &offer, progress).await;
+        let refused = refused.expect_err("it is not wanted").to_string();
+        assert!(refused.contains("not today"), "{refused}");
+        let pushed = push(&key(32), &shelf, &ticket, &offer, progress).await.expect("it is taken");
+        assert_eq!((pushed, told.into_inner()), (("here".into(), 9 * MIB), 9 * MIB));
+    };
+    within(60, async { tokio::join!(judging, pushing) }).await;
+    let copy = folder.path().join("copy");
+    wanting.shelf.copy_to(offer.manifest.files[0].hash, &copy).await.expect("copied");
+    assert!(std::fs::read(copy).expect("read") == original, "byte for byte");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_takes_no_models_and_one_that_is_not_there_are_clear_errors() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (shelf, offer, _) = to_push(folder.path(), 100).await;
+    let deaf = soon(bind(&key(33), Config::new(loopback(0)))).await.expect("a node");
+    for peer in [deaf.ticket(), Ticket::new(nobody(), vec![loopback(9)])] {
+        let failed = soon(push(&key(34), &shelf, &peer, &offer, |_, _| {})).await;
+        let failed = failed.expect_err("nobody takes it");
+        assert!(matches!(&failed, PushError::Net(_)), "{failed}");
+        assert!(failed.to_string().contains(&peer.key().short()), "{failed}");
+    }
 }

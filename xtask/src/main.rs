@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "chores report to a person")]
 
+mod bench;
 mod fuzz;
 mod slow;
 mod tidy;
@@ -35,6 +36,11 @@ const CHORES: &[Chore] = &[
         name: "fuzz",
         usage: "fuzz [--minutes N] [target …]  search for inputs that break what must hold",
         run: fuzz::main,
+    },
+    Chore {
+        name: "bench",
+        usage: "bench llama [--rounds N] [--threads 1,2] [--folder PATH]  beside llama.cpp",
+        run: bench::main,
     },
 ];
 

@@ -8,11 +8,10 @@
 //!
 //! A local cache of a model file that was proven when it was packed: it has no id of its own, is
 //! never sent, and is made again when it does not fit. Only its front is checked; whoever can
-//! change the weights on this disk can change the program too. Damage there gives wrong answers, never
-//! memory that is not ours: every length follows from the header.
+//! change the weights on this disk can change the program too. Damage there gives wrong answers,
+//! never memory that is not ours: every length follows from the header.
 
 use crate::kernel::packed::{ALIGNMENT, Bytes, LAYOUT_VERSION, Layout, Packed};
-
 use crate::load::format::{
     File, HEADER_BYTES_MAX, TEMPLATE_BYTES_MAX, TOKENIZER_BYTES_MAX, TensorKind, TensorSpec,
     tensors,

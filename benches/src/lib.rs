@@ -1,0 +1,6 @@
+//! The engine beside others: what the programs of this workspace share.
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod gguf;
+pub mod pool;

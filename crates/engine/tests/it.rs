@@ -20,6 +20,8 @@ mod packed;
 mod pieces;
 #[path = "it/pools.rs"]
 mod pools;
+#[path = "it/relatives.rs"]
+mod relatives;
 #[path = "it/roads.rs"]
 mod roads;
 #[path = "it/slow.rs"]

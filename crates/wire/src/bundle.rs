@@ -221,6 +221,10 @@ impl ReceiptBundle {
     pub fn from_json(text: &[u8]) -> Result<Self, BundleError> {
         let json = parse(text, RECEIPT_FORMAT)?;
         let missing = || BundleError::Shape { reason: "field receipt is missing".into() };
+        if json.checkpoint.is_some() {
+            let reason = "a receipt's file holds no checkpoint".into();
+            return Err(BundleError::Shape { reason });
+        }
         Ok(Self {
             receipt: from_hex("receipt", &json.receipt.ok_or_else(missing)?)?,
             offer: from_hex("offer", &json.offer)?,
@@ -259,5 +263,21 @@ impl Evidence {
         };
         let opening = Opening::from_json(json.opening)?;
         Ok(Self { statement, offer: from_hex("offer", &json.offer)?, opening })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_and_a_checkpoint_in_one_receipt_file_are_refused() {
+        let opening = r#"{"job": "", "answer": []}"#;
+        let text = format!(
+            r#"{{"format": "{RECEIPT_FORMAT}", "receipt": "", "checkpoint": "", "offer": "",
+            "opening": {opening}}}"#
+        );
+        let refused = ReceiptBundle::from_json(text.as_bytes()).expect_err("two statements");
+        assert!(refused.to_string().contains("holds no checkpoint"), "{refused}");
     }
 }

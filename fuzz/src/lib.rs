@@ -5,6 +5,7 @@
 
 mod files;
 mod model;
+mod published;
 mod session;
 mod target;
 mod text;

@@ -1,6 +1,6 @@
 //! The list of targets, by name.
 
-use crate::{files, model, session, text, wire};
+use crate::{files, model, published, session, text, wire};
 
 /// A kind of input: its name, which is that of its folder in the corpus, and what takes it.
 pub type Target = (&'static str, fn(&[u8]));
@@ -8,9 +8,11 @@ pub type Target = (&'static str, fn(&[u8]));
 /// All of them.
 pub const TARGETS: &[Target] = &[
     ("files", files::files),
+    ("gguf", published::gguf),
     ("model", model::model),
     ("request", files::request),
     ("session", session::session),
+    ("shards", published::shards),
     ("template", text::template),
     ("tokenizer", text::tokenizer),
     ("wire", wire::wire),

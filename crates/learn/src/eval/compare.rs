@@ -33,6 +33,10 @@ pub struct Agreement {
     pub same_choice: u64,
     /// The sum of the divergences in nats.
     pub divergence: f64,
+    /// Predictions of a token that then came.
+    pub scored: u64,
+    /// How much that token surprised each predictor, in nats, summed up.
+    pub surprise: [f64; 2],
 }
 
 impl Agreement {
@@ -46,6 +50,28 @@ impl Agreement {
     #[must_use]
     pub fn same_choice_share(&self) -> f64 {
         self.same_choice as f64 / self.positions.max(1) as f64
+    }
+
+    /// The perplexity of each predictor.
+    #[must_use]
+    pub fn perplexities(&self) -> [f64; 2] {
+        self.surprise.map(|surprise| (surprise / self.scored.max(1) as f64).exp())
+    }
+
+    /// By how much the second's perplexity is above the first's, as a share of it.
+    #[must_use]
+    pub fn perplexity_change(&self) -> f64 {
+        let [first, second] = self.perplexities();
+        second / first - 1.0
+    }
+
+    /// Counts the token that came after a pair of predictions.
+    pub fn came(&mut self, first: &[f32], second: &[f32], token: u32) {
+        self.scored += 1;
+        for (surprise, logits) in self.surprise.iter_mut().zip([first, second]) {
+            let logarithm = logarithms(logits).get(token as usize).copied();
+            *surprise -= logarithm.unwrap_or(f64::NEG_INFINITY);
+        }
     }
 
     /// Counts one pair of predictions.
@@ -110,6 +136,9 @@ pub fn compare<A: Predictor, B: Predictor>(
         let mut record = |index: usize, logits: &[f32]| {
             if index >= *from && index < wanted.len() {
                 agreement.record(&wanted[index], logits);
+                if let Some(next) = tokens.get(index + 1) {
+                    agreement.came(&wanted[index], logits, *next);
+                }
             }
         };
         second.predict(tokens, &mut record).map_err(CompareError::Second)?;
@@ -136,6 +165,18 @@ mod tests {
         let expected = 0.5 * (0.5_f64 / 0.75).ln() + 0.5 * (0.5_f64 / 0.25).ln();
         let found = divergence(&[half, half], &[three_quarters, quarter]);
         assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+    }
+
+    #[test]
+    fn perplexity_is_one_over_the_chance_of_what_came() {
+        let mut agreement = Agreement::default();
+        let (half, quarter) = (0.5_f64.ln() as f32, 0.25_f64.ln() as f32);
+        let three_quarters = 0.75_f64.ln() as f32;
+        agreement.came(&[half, half], &[three_quarters, quarter], 1);
+        agreement.came(&[half, half], &[three_quarters, quarter], 1);
+        let [first, second] = agreement.perplexities();
+        assert!((first - 2.0).abs() < 1e-6 && (second - 4.0).abs() < 1e-6);
+        assert!((agreement.perplexity_change() - 1.0).abs() < 1e-6);
     }
 
     #[test]

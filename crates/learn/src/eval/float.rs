@@ -31,7 +31,7 @@ pub struct FloatSession<'a> {
 }
 
 /// `out = x · weightᵀ` for a few rows.
-fn product(x: &[f32], weight: &[f32], inner: usize) -> Vec<f32> {
+pub(super) fn product(x: &[f32], weight: &[f32], inner: usize) -> Vec<f32> {
     let (rows, outer) = (x.len() / inner, weight.len() / inner);
     if rows == 1 {
         return weight.chunks_exact(inner).map(|row| dot(row, x)).collect();

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# The table of families, from nothing: lessons of the village, a tiny checkpoint of every family
+# trained on them with `transformers`, and our integers held against what `transformers` gives.
+#
+#   tools/families/run.sh [steps]       a Python with torch, transformers and tokenizers is named by
+#                                       PYTHON; without one, a virtual environment is made
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+steps=${1:-60}
+out=target/families
+mkdir -p "$out"
+python=${PYTHON:-$out/python/bin/python}
+if ! "$python" -c 'import torch, transformers' 2>/dev/null; then
+  python3 -m venv "$out/python"
+  python=$out/python/bin/python
+  "$python" -m pip install --quiet torch transformers safetensors
+fi
+cargo build --quiet --release -p mutirao-learn --examples
+lessons=target/release/examples/dump_lessons
+"$lessons" 7 12000 >"$out/lessons.txt"
+"$lessons" 8 600 test >"$out/held-out.txt"
+nice -n 10 "$python" tools/families/make.py "$out/lessons.txt" "$out/held-out.txt" \
+  models/village/chat_template.jinja "$out" --steps "$steps" --texts 6 \
+  --small crates/learn/tests/families
+target/release/examples/families "$out"/{llama2,llama3,smollm2,mistral,qwen2,qwen3,gemma,gemma2,gemma3}

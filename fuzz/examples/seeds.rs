@@ -10,8 +10,9 @@ use mutirao_engine::{Profile, Source, load};
 use mutirao_learn::train::{Recipe, Shape, TrainState, export};
 use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
 use mutirao_net::Ticket;
+use mutirao_net::blobs::{PushOffer, PushReply};
 use mutirao_wire::bundle::ReceiptBundle;
-use mutirao_wire::{ChannelId, Encode, Order, Privacy};
+use mutirao_wire::{ChannelId, Encode, FileEntry, FileName, Manifest, ModelId, Order, Privacy};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -81,7 +82,16 @@ fn wire(bundle: &ReceiptBundle) -> Vec<Vec<u8>> {
         after(7, &bundle.receipt.to_bytes()),
         after(10, &job.sampling.to_bytes()),
         after(11, &offer.offer.prices.to_bytes()),
+        after(14, &push(offer.offer.model).to_bytes()),
+        after(15, &PushReply::Refused { reason: "no room".into() }.to_bytes()),
+        after(15, &PushReply::Progress { have: 5, all: 7 }.to_bytes()),
+        after(15, &PushReply::Arrived { name: "village".into(), fetched: 7 }.to_bytes()),
     ]
+}
+
+fn push(model: ModelId) -> PushOffer {
+    let files = vec![FileEntry { name: FileName::Weights, bytes: 9, hash: [3; 32] }];
+    PushOffer { name: "village".into(), manifest: Manifest { model, files } }
 }
 
 fn files(bundle: &ReceiptBundle, receipt: &[u8]) -> Vec<Vec<u8>> {

@@ -4,8 +4,8 @@ use mutirao_market::session::client::{Action, Attempt, Client, Event, Mode, Poli
 use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
 use mutirao_market::session::provider::{self, Desk, Provider};
 use mutirao_wire::{
-    Amount, ChannelId, Decode, Digest, Finish, Job, ModelId, Offer, OpSet, Order, Prices, Privacy,
-    Sampling, SignedOffer, SigningKey, Token,
+    Amount, ChannelId, Decode, Digest, Finish, Job, ModelId, Offer, OfferLimits, OpSet, Order,
+    Prices, Privacy, Sampling, SignedOffer, SigningKey, Token,
 };
 use std::collections::BTreeSet;
 
@@ -29,6 +29,7 @@ fn offer(party: u8) -> SignedOffer {
         context: 200,
         prices,
         capacity: 1,
+        limits: Some(OfferLimits { job_ms: 3_000, jobs_per_key: u32::from(party % 3) }),
         sequence: 1,
         expires_ms: DEADLINE,
     };

@@ -2,6 +2,7 @@
 
 use crate::target::split;
 use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
+use mutirao_net::blobs::{PushOffer, PushReply};
 use mutirao_wire::{
     Checkpoint, Decode, Encode, Finish, Job, Manifest, Offer, Order, Prices, Receipt, Sampling,
     SignedCheckpoint, SignedOffer, SignedReceipt,
@@ -13,7 +14,7 @@ fn canonical<T: Decode + Encode>(bytes: &[u8]) {
     }
 }
 
-const TYPES: [fn(&[u8]); 14] = [
+const TYPES: [fn(&[u8]); 16] = [
     canonical::<ClientFrame>,
     canonical::<ProviderFrame>,
     canonical::<Job>,
@@ -28,6 +29,8 @@ const TYPES: [fn(&[u8]); 14] = [
     canonical::<Prices>,
     canonical::<Finish>,
     canonical::<Manifest>,
+    canonical::<PushOffer>,
+    canonical::<PushReply>,
 ];
 
 /// One of the types that travel.

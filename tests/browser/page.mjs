@@ -173,6 +173,25 @@ async function survivesADeath(page) {
   assert.equal(await text(unbroken), told);
 }
 
+/** Three neighbours with their figures, one of them dead; by keyboard, in both languages. */
+async function showsTheNeighbours(page) {
+  await page.locator("#neighbours summary").focus();
+  await page.keyboard.press("Enter");
+  const known = page.locator("#known li");
+  assert.equal(await known.count(), 3);
+  const all = (await known.allTextContents()).join("\n");
+  assert.match(all, /\d+ answers, \d+ % of the tries · first token half within [\d.]+ ms/);
+  await page.setViewportSize(PHONE);
+  const [wide, seen] = await page.evaluate(() => [document.body.scrollWidth, innerWidth]);
+  assert.ok(wide <= seen, `the page is ${wide} wide on a screen of ${seen}`);
+  await page.click("#language");
+  assert.match((await known.allTextContents()).join("\n"), /respostas, \d+ % das tentativas · .* metade em até/);
+  await picture(page, "neighbours");
+  await page.click("#language");
+  await page.setViewportSize({ width: 900, height: 760 });
+  await page.locator("#neighbours summary").click();
+}
+
 /** A stopped answer frees the page for the next question. */
 async function stopsWhenAsked(page) {
   const article = await ask(page, STORY);
@@ -223,4 +242,4 @@ async function scene(name, flags, steps) {
 await scene("alone", [], [
   answersAndVerifies, speaksPortuguese, worksByKeyboard, showsMarkupAsText, fitsAPhone,
 ]);
-await scene("demo", ["--demo"], [survivesADeath, stopsWhenAsked, saysWhenNobodyIsLeft]);
+await scene("demo", ["--demo"], [survivesADeath, showsTheNeighbours, stopsWhenAsked, saysWhenNobodyIsLeft]);

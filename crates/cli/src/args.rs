@@ -30,13 +30,28 @@ pub enum Command {
     Provide(ProvideArguments),
     /// Open the HTTP door: the OpenAI API on this machine, for stock clients
     Serve(ServeArguments),
-    /// Add a node to your circle by its ticket
+    /// Look who answers for others on this local network
+    Discover {
+        /// How long to look
+        #[arg(long, value_name = "SECONDS", default_value_t = 3)]
+        seconds: u16,
+    },
+    /// Add a node to your circle, by its ticket or, on this local network, by its key
     Join {
-        /// The ticket that `mutirao provide` printed
+        /// The ticket that `mutirao provide` printed, or at least 16 digits of a key that
+        /// `mutirao discover` lists
         ticket: String,
     },
     /// Get a model from the nodes that have it
     Pull(PullArguments),
+    /// Bring a model to a node that agreed to take models
+    Push {
+        /// The model
+        model: String,
+        /// The node's ticket, or the beginning of its key if it is in your circle
+        #[arg(long, value_name = "NODE")]
+        to: String,
+    },
     /// Take in a model from a directory in the Hugging Face layout
     Import {
         /// The directory
@@ -139,6 +154,13 @@ pub struct ProvideArguments {
     /// The model to serve
     #[arg(default_value = "village")]
     pub model: String,
+    /// Let nodes on the same local network find this one without a ticket (MUTIRAO_DISCOVERABLE)
+    #[arg(long)]
+    pub discoverable: bool,
+    /// Largest model in MiB that nodes of the circle may push here; 0 takes none
+    /// (MUTIRAO_TAKE_MODELS)
+    #[arg(long, value_name = "MIB")]
+    pub take_models: Option<String>,
     /// Use keys that die with this process
     #[arg(long)]
     pub throw_away_keys: bool,
@@ -154,6 +176,9 @@ pub struct MannersFlags {
     /// Jobs at once of one client key (MUTIRAO_JOBS_PER_KEY)
     #[arg(long, value_name = "N")]
     jobs_per_key: Option<String>,
+    /// Seconds that one job may take before others have their turn (MUTIRAO_LONGEST_JOB)
+    #[arg(long, value_name = "SECONDS")]
+    longest_job: Option<String>,
     /// How far this process steps back for others, 0 to 19 (MUTIRAO_NICE)
     #[arg(long, value_name = "N")]
     nice: Option<String>,
@@ -180,6 +205,16 @@ pub struct MannersFlags {
     end_hour: Option<String>,
 }
 
+impl ProvideArguments {
+    /// Lays the flags that were given over the weaker layers.
+    pub fn lay_over(&self, settings: &mut Settings) {
+        let discoverable = self.discoverable.then(|| "true".to_owned());
+        let own = [("discoverable", &discoverable), ("take_models", &self.take_models)];
+        lay(settings, &own);
+        self.manners.lay_over(settings);
+    }
+}
+
 impl MannersFlags {
     /// Lays the flags that were given over the weaker layers.
     pub fn lay_over(&self, settings: &mut Settings) {
@@ -187,6 +222,7 @@ impl MannersFlags {
             settings,
             &[
                 ("jobs_per_key", &self.jobs_per_key),
+                ("longest_job", &self.longest_job),
                 ("nice", &self.nice),
                 ("max_ncpus_pct", &self.max_ncpus_pct),
                 ("cpu_usage_limit", &self.cpu_usage_limit),
@@ -276,6 +312,9 @@ pub struct SettingFlags {
     /// Where a provider listens (MUTIRAO_LISTEN)
     #[arg(long, global = true, value_name = "ADDRESS")]
     listen: Option<String>,
+    /// Look on the local network when nobody of the circle answers (MUTIRAO_LOOK_ON_LAN)
+    #[arg(long, global = true, value_name = "BOOL")]
+    look_on_lan: Option<String>,
     /// Where `serve` listens (MUTIRAO_HTTP)
     #[arg(long, global = true, value_name = "ADDRESS")]
     http: Option<String>,
@@ -309,6 +348,7 @@ impl SettingFlags {
                 ("audit_one_in", &self.audit_one_in),
                 ("threads", &self.threads),
                 ("listen", &self.listen),
+                ("look_on_lan", &self.look_on_lan),
                 ("http", &self.http),
                 ("http_waiting", &self.http_waiting),
                 ("capacity", &self.capacity),

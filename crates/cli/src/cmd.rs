@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub mod demo;
+pub mod discover;
 pub mod join;
 pub mod learn;
 pub mod models;

@@ -43,8 +43,10 @@ fn dispatch(arguments: &Arguments, printer: Printer) -> anyhow::Result<ExitCode>
         Some(Command::Demo(demo)) => cmd::demo::run(&node()?, demo, printer),
         Some(Command::Provide(provide)) => cmd::provide::run(&node()?, provide, printer),
         Some(Command::Serve(serve)) => cmd::serve::run(node()?, serve, printer),
+        Some(Command::Discover { seconds }) => cmd::discover::run(&node()?, *seconds, printer),
         Some(Command::Join { ticket }) => cmd::join::run(&node()?, ticket, printer),
         Some(Command::Pull(pull)) => cmd::pull::run(&node()?, pull, printer),
+        Some(Command::Push { model, to }) => cmd::pull::push(&node()?, model, to, printer),
         Some(Command::Import { directory, name }) => {
             cmd::pull::import(&node()?, directory, name.as_deref(), printer)
         }
@@ -77,7 +79,7 @@ fn open(arguments: &Arguments) -> anyhow::Result<Node> {
     settings.read_environment(lookup);
     arguments.settings.lay_over(&mut settings);
     if let Some(Command::Provide(provide)) = &arguments.command {
-        provide.manners.lay_over(&mut settings);
+        provide.lay_over(&mut settings);
     }
     Ok(Node::new(settings.resolve(&home)?))
 }

@@ -2,6 +2,8 @@
 
 #[path = "it/pull.rs"]
 mod pull;
+#[path = "it/push.rs"]
+mod push;
 #[path = "it/trials.rs"]
 mod trials;
 
@@ -31,6 +33,7 @@ impl Person {
             .env_clear()
             .env("HOME", self.home.path())
             .env("MUTIRAO_RUN_ON_BATTERIES", "true")
+            .env("MUTIRAO_LOOK_ON_LAN", "false")
             .args(words)
             .stdin(Stdio::null());
         command
@@ -233,6 +236,8 @@ fn a_port_that_is_taken_is_named() {
     let address = taken.local_addr().expect("an address").to_string();
     let why = person.refused(&["provide", "--listen", &address], 1);
     assert!(why.contains(&address), "{why}");
+    let why = person.refused(&["provide", "--discoverable"], 1);
+    assert!(why.contains("--listen 0.0.0.0:0"), "who wants to be found can be reached: {why}");
 }
 
 /// A copy of the shipped model, to be damaged.

@@ -19,6 +19,7 @@ const WORDS = {
     demo: "Three providers of a demonstration answer here: kill one while it writes, and read on. Two may die.",
     facts: "{tokens} tokens · first after {first} ms · {rate} tokens/s · by {providers} · {verification}",
     receipt: "receipt {id}",
+    unkept: "no receipt is kept here",
     verify: "Verify the receipt",
     tamper: "Tamper with one token",
     checking: "Replaying …",
@@ -26,6 +27,14 @@ const WORDS = {
     refused: "✘ Refused.",
     untampered: "This receipt has no token to change.",
     tampered: "Token {position} was changed from {before} to {after}.",
+    neighbours: "Neighbours and their standing",
+    measured: "As this node measured them itself; nobody else is told.",
+    unasked: "has written nothing for you yet",
+    standing: "{answers} answers, {percent} % of the tries · first token {first} · between two {between}",
+    times: "half within {p50} ms, nearly all within {p95} ms",
+    unknown: "not measured",
+    silent: "silent when last asked",
+    liar: "wrote a wrong token; never asked again",
     stopped: "Stopped; a stopped answer shows no receipt here.",
     broken: "The answer broke off.",
     failed: "That did not work: {why}",
@@ -50,6 +59,7 @@ const WORDS = {
     demo: "Três provedores de demonstração respondem aqui: derrube um enquanto escreve e siga lendo. Dois podem cair.",
     facts: "{tokens} tokens · primeiro após {first} ms · {rate} tokens/s · por {providers} · {verification}",
     receipt: "recibo {id}",
+    unkept: "nenhum recibo é guardado aqui",
     verify: "Conferir o recibo",
     tamper: "Adulterar um token",
     checking: "Recalculando …",
@@ -57,6 +67,14 @@ const WORDS = {
     refused: "✘ Recusado.",
     untampered: "Este recibo não tem token para mudar.",
     tampered: "O token {position} foi mudado de {before} para {after}.",
+    neighbours: "Vizinhos e sua reputação",
+    measured: "Como este nó mesmo mediu; ninguém mais fica sabendo.",
+    unasked: "ainda não escreveu nada para você",
+    standing: "{answers} respostas, {percent} % das tentativas · primeiro token {first} · entre dois {between}",
+    times: "metade em até {p50} ms, quase todos em até {p95} ms",
+    unknown: "não medido",
+    silent: "em silêncio na última vez",
+    liar: "escreveu um token errado; nunca mais consultado",
     stopped: "Parada; uma resposta parada não mostra recibo aqui.",
     broken: "A resposta foi interrompida.",
     failed: "Não deu certo: {why}",
@@ -85,7 +103,8 @@ const values = new WeakMap();
 function words(key, given = {}) {
   const text = WORDS[language][key] ?? key;
   return text.replace(/\{(\w+)\}/g, (_, name) =>
-    name === "verification" ? words(given[name]) : given[name] ?? "");
+    typeof given[name] === "object" ? words(...given[name])
+      : name === "verification" ? words(given[name]) : given[name] ?? "");
 }
 
 /** Puts words into an element and remembers which, for when the language changes. */
@@ -168,7 +187,7 @@ class Answer {
 
   hear(event) {
     if (event.error) throw new Error(event.error.message);
-    const { provider, lost, receipt } = event.mutirao ?? {};
+    const { provider, lost, receipt_id: receipt } = event.mutirao ?? {};
     if (lost?.provider) this.lose(lost);
     const text = event.choices?.[0]?.delta?.content;
     if (text) this.write(text, provider ?? this.provider);
@@ -223,6 +242,7 @@ class Answer {
       verification: proof.verification,
     });
     facts.append(" · ");
+    if (!proof.receipt) return say(make(facts, "span"), "unkept");
     const link = say(make(facts, "a"), "receipt", { id: short(proof.receipt_id) });
     link.href = proof.receipt;
     link.target = "_blank";
@@ -309,6 +329,7 @@ async function ask(question) {
   article.setAttribute("aria-busy", "false");
   running = null;
   busy(false);
+  listNeighbours().catch(() => {});
 }
 
 /** Changes the page, and stays at its end if that is where the reader is. */
@@ -349,6 +370,33 @@ function forget() {
   busy(false);
 }
 
+/** Who may be asked, and how they did so far. */
+async function listNeighbours() {
+  const { data } = await (await request("/v1/neighbours")).json();
+  find("neighbours").hidden = data.length === 0;
+  find("known").replaceChildren();
+  for (const neighbour of data) {
+    const item = make(find("known"), "li");
+    make(item, "span", "provider", short(neighbour.id)).title = neighbour.id;
+    if (neighbour.lies > 0) say(make(item, "strong", "mark"), "liar");
+    if (neighbour.silent) say(make(item, "span", "mark"), "silent");
+    if (neighbour.success_ratio === null) say(make(item, "span"), "unasked");
+    else say(make(item, "span"), "standing", {
+      answers: neighbour.answers,
+      percent: Math.round(100 * neighbour.success_ratio),
+      first: times(neighbour.time_to_first_token_seconds),
+      between: times(neighbour.inter_token_latency_seconds),
+    });
+  }
+}
+
+/** Two percentiles, as words and the values in them. */
+function times(seconds) {
+  if (!seconds) return ["unknown", {}];
+  const ms = (time) => (time < 0.01 ? (1000 * time).toFixed(1) : Math.round(1000 * time));
+  return ["times", { p50: ms(seconds.p50), p95: ms(seconds.p95) }];
+}
+
 async function listModels() {
   const { data } = await (await request("/v1/models")).json();
   for (const { id } of data) make(find("model"), "option", "", id).value = id;
@@ -381,6 +429,7 @@ function start() {
     chosen.addEventListener("click", () => running || ask(example));
   }
   if ("demo" in document.body.dataset) say(make(find("welcome"), "p", "demo"), "demo");
+  listNeighbours().catch(() => {});
   listModels().catch((error) => say(find("welcome").querySelector("p"), "failed", { why: error.message }));
 }
 

@@ -74,6 +74,8 @@ pub struct Answer {
     pub seen_by: Vec<PeerKey>,
     /// Names the receipt.
     pub receipt: ReceiptId,
+    /// Whether the receipt is kept here; if not, nobody can fetch it.
+    pub receipt_kept: bool,
     /// How far it was checked, in words.
     pub verification: &'static str,
     /// Until the first token.
@@ -95,6 +97,9 @@ pub enum AskFailure {
     /// The messages cannot be rendered, or the job makes no sense.
     #[error("{0}")]
     Invalid(String),
+    /// The model is being opened.
+    #[error("{0}")]
+    Loading(String),
     /// Nobody can answer now.
     #[error("{0}")]
     Nobody(String),
@@ -127,16 +132,66 @@ pub struct Verified {
 pub struct ModelEntry {
     /// Its name.
     pub name: String,
+    /// What is known once it is open.
+    pub facts: Option<ModelFacts>,
+}
+
+/// What is known of an open model.
+#[derive(Debug, Clone)]
+pub struct ModelFacts {
     /// Its id, hexadecimal.
     pub model_id: String,
     /// Longest prompt and answer together, in tokens.
     pub context: u32,
 }
 
+/// How long something took: half of the times less than this, and nineteen in twenty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Percentiles {
+    /// The median.
+    pub p50: Duration,
+    /// The 95th percentile.
+    pub p95: Duration,
+}
+
+/// A provider that may be asked, and what this node itself measured of it.
+#[derive(Debug, Clone)]
+pub struct Neighbour {
+    /// Who.
+    pub provider: PeerKey,
+    /// Answers that it wrote, or a part of.
+    pub answers: u32,
+    /// Times that it did not.
+    pub failures: u32,
+    /// Wrong tokens that it was caught with; it is not asked any more.
+    pub lies: u32,
+    /// Whether it said nothing when it was asked last.
+    pub silent: bool,
+    /// Until its first token.
+    pub first_token: Option<Percentiles>,
+    /// Between two of its tokens.
+    pub between_tokens: Option<Percentiles>,
+}
+
+impl Neighbour {
+    /// The part of its tries that were answers, 0 to 1; `None` before the first.
+    #[must_use]
+    pub fn success(&self) -> Option<f64> {
+        let tries = f64::from(self.answers) + f64::from(self.failures);
+        (tries > 0.0).then(|| f64::from(self.answers) / tries)
+    }
+}
+
 /// The house behind the door. Blocking work is its own affair: each method may take long.
 pub trait Backend: Send + Sync + 'static {
+    /// Whether it is ready for questions, and not still opening its model.
+    fn is_ready(&self) -> bool;
+
     /// The models that can be asked.
     fn models(self: Arc<Self>) -> BoxFuture<Vec<ModelEntry>>;
+
+    /// The providers that may be asked besides this node itself.
+    fn neighbours(self: Arc<Self>) -> BoxFuture<Vec<Neighbour>>;
 
     /// Whether a question can be asked at all; nobody sees it yet.
     fn check(self: Arc<Self>, ask: Ask) -> BoxFuture<Result<Checked, AskFailure>>;

@@ -5,6 +5,7 @@ use crate::demo::Kill;
 use crate::error::ApiError;
 use crate::guard::{self, Guard};
 use crate::metrics::Metrics;
+use crate::neighbours;
 use crate::openai;
 use crate::page;
 use crate::queue::Queue;
@@ -72,6 +73,7 @@ impl Door {
             .route("/metrics", get(metrics))
             .route("/v1/models", get(openai::models))
             .route("/v1/models/{name}", get(openai::model))
+            .route("/v1/neighbours", get(neighbours::list))
             .route("/v1/chat/completions", post(openai::chat))
             .route("/v1/receipts/{id}", get(receipt))
             .route("/v1/receipts/verify", post(verify))
@@ -95,13 +97,18 @@ pub async fn serve(
     axum::serve(listener, door.router()).with_graceful_shutdown(stop).await
 }
 
-async fn health() -> Response {
-    Json(serde_json::json!({ "status": "ok" })).into_response()
+async fn health(State(door): State<Arc<Door>>) -> Response {
+    if door.backend.is_ready() {
+        return Json(serde_json::json!({ "status": "ok" })).into_response();
+    }
+    let message = "the model is being opened; try again in a moment";
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "model_loading", message).into_response()
 }
 
 async fn metrics(State(door): State<Arc<Door>>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], door.metrics.text()).into_response()
+    let neighbours = door.backend.clone().neighbours().await;
+    ([(header::CONTENT_TYPE, kind)], door.metrics.text(&neighbours)).into_response()
 }
 
 async fn receipt(State(door): State<Arc<Door>>, Path(id): Path<String>) -> Response {

@@ -52,6 +52,7 @@ impl From<AskFailure> for ApiError {
             AskFailure::UnknownModel(_) => (StatusCode::NOT_FOUND, "model_not_found"),
             AskFailure::PromptTooLong(_) => (StatusCode::BAD_REQUEST, "context_length_exceeded"),
             AskFailure::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid_value"),
+            AskFailure::Loading(_) => (StatusCode::SERVICE_UNAVAILABLE, "model_loading"),
             AskFailure::Nobody(_) => (StatusCode::SERVICE_UNAVAILABLE, "no_provider"),
             AskFailure::Diverged { .. } => (StatusCode::BAD_GATEWAY, "answer_diverged"),
             AskFailure::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),

@@ -11,11 +11,15 @@ mod door;
 mod error;
 mod guard;
 mod metrics;
+mod neighbours;
 mod openai;
 mod page;
 mod queue;
 
-pub use backend::{Answer, Ask, AskFailure, Backend, Checked, ModelEntry, Said, Verified};
+pub use backend::{
+    Answer, Ask, AskFailure, Backend, Checked, ModelEntry, ModelFacts, Neighbour, Percentiles,
+    Said, Verified,
+};
 pub use demo::Kill;
 pub use door::{Door, DoorSettings, serve};
 pub use error::ApiError;

@@ -1,6 +1,7 @@
 //! What the door counts, under the names that dashboards for vLLM know.
 
-use crate::backend::Answer;
+use crate::backend::{Answer, Neighbour};
+use crate::neighbours::NeighbourMetrics;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -23,6 +24,7 @@ pub struct Metrics {
     first_token: Histogram,
     between_tokens: Histogram,
     whole: Histogram,
+    neighbours: NeighbourMetrics,
 }
 
 impl Metrics {
@@ -40,6 +42,7 @@ impl Metrics {
             first_token: seconds(),
             between_tokens: seconds(),
             whole: seconds(),
+            neighbours: NeighbourMetrics::default(),
         };
         metrics.register();
         metrics
@@ -61,6 +64,7 @@ impl Metrics {
         registry.register(between, "Between two tokens, mean", self.between_tokens.clone());
         let whole = "e2e_request_latency_seconds";
         registry.register(whole, "Until the receipt", self.whole.clone());
+        self.neighbours.register(registry);
     }
 
     pub fn answered(&self, answer: &Answer) {
@@ -83,8 +87,9 @@ impl Metrics {
         self.abandoned.inc();
     }
 
-    /// The text that scrapers read.
-    pub fn text(&self) -> String {
+    /// The text that scrapers read, with what is known of the neighbours.
+    pub fn text(&self, neighbours: &[Neighbour]) -> String {
+        self.neighbours.set(neighbours);
         let mut text = String::new();
         let written = encode(&mut text, &self.registry);
         debug_assert!(written.is_ok(), "a string takes all that is written");

@@ -24,8 +24,8 @@ fn entry(model: &ModelEntry) -> Value {
         "object": "model",
         "created": 0,
         "owned_by": "mutirao",
-        "model_id": model.model_id,
-        "context_length": model.context,
+        "model_id": model.facts.as_ref().map(|facts| &facts.model_id),
+        "context_length": model.facts.as_ref().map(|facts| facts.context),
     })
 }
 
@@ -58,7 +58,7 @@ pub async fn chat(State(door): State<Arc<Door>>, body: Bytes) -> Result<Response
     let place = door.queue.enter(&door.metrics).await?;
     if request.is_streamed() {
         let wants_usage = request.wants_usage();
-        return Ok(stream::respond(door, ask, &checked, place, wants_usage));
+        return stream::respond(door, ask, &checked, place, wants_usage).await;
     }
     let response = whole(&door, ask, &checked).await;
     drop(place);

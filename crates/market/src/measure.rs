@@ -67,6 +67,12 @@ impl Times {
     /// is known.
     #[must_use]
     pub fn percentile_ms(&self, percent: u32) -> Option<Millis> {
+        self.percentile_micros(percent).map(|micros| micros.div_ceil(1000))
+    }
+
+    /// As [`Self::percentile_ms`], in microseconds.
+    #[must_use]
+    pub fn percentile_micros(&self, percent: u32) -> Option<u64> {
         let total = u64::from(self.total());
         let rank = (total * u64::from(percent)).div_ceil(100).max(1);
         let mut sum = 0;
@@ -74,7 +80,7 @@ impl Times {
             sum += u64::from(*count);
             sum >= rank
         });
-        found.filter(|_| total > 0).map(|bucket| end(bucket).div_ceil(1000))
+        found.filter(|_| total > 0).map(end)
     }
 
     /// What is in it, without the empty buckets.

@@ -6,7 +6,7 @@ mod tests;
 
 use crate::Millis;
 use crate::standing::Standing;
-use mutirao_wire::{Amount, Job, PeerKey, Privacy, SignedOffer};
+use mutirao_wire::{Amount, Job, OfferLimits, PeerKey, Privacy, SignedOffer};
 use std::collections::BTreeSet;
 
 /// Why an offer is not used.
@@ -20,6 +20,8 @@ pub enum Unfit {
     OtherModel,
     /// The job does not fit its context.
     TooLong,
+    /// By its own limits it takes no job.
+    TakesNone,
     /// The provider was caught lying.
     Banned,
     /// The provider is not in the user's circle.
@@ -35,6 +37,7 @@ impl Unfit {
             Self::Expired => "its offer lapsed",
             Self::OtherModel => "it offers another model",
             Self::TooLong => "the prompt and answer do not fit its context",
+            Self::TakesNone => "its limits leave room for no job",
             Self::Banned => "it was caught with a wrong token",
             Self::OutsideCircle => "it is not in your circle",
         }
@@ -92,6 +95,7 @@ impl Question<'_> {
             (offer.model != self.job.model || offer.op_set != self.job.op_set, Unfit::OtherModel),
             (offer.expires_ms <= self.now, Unfit::Expired),
             (tokens > u64::from(offer.context), Unfit::TooLong),
+            (offer.limits.is_some_and(takes_none), Unfit::TakesNone),
             (self.standing.is_banned(&offer.provider), Unfit::Banned),
             (!signed.verifies(), Unfit::Forged),
         ]
@@ -108,4 +112,9 @@ impl Question<'_> {
         let price = price.unwrap_or(Amount(u64::MAX));
         (price, record.failures, record.first_token_ms, offer.provider)
     }
+}
+
+/// No time, or no place for anybody's key.
+const fn takes_none(limits: OfferLimits) -> bool {
+    limits.job_ms == 0 || limits.jobs_per_key == 0
 }

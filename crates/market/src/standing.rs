@@ -24,7 +24,16 @@ pub struct Record {
     pub first: Times,
     /// Times between two tokens, as this client measured them.
     pub between: Times,
+    /// Times in a row that it did not say what it offers.
+    pub silences: u32,
+    /// Until then it is asked only when nobody else offers.
+    pub quiet_until_ms: Millis,
 }
+
+/// How long a provider that said nothing once is left alone; twice as long each time after that.
+const QUIET_MIN: Millis = 5_000;
+/// The longest that it is left alone.
+const QUIET_MAX: Millis = 5 * 60 * 1000;
 
 impl Record {
     /// Per cent of its tries that were answers; `None` when there was no try.
@@ -63,6 +72,15 @@ impl Standing {
         self.of(provider).lies > 0
     }
 
+    /// Whether it fell silent so lately that nobody should wait for it. A memory that says more
+    /// than the longest time comes from a clock that was set back, and is not believed.
+    // spec: SESSION-5.6
+    #[must_use]
+    pub fn is_quiet(&self, provider: &PeerKey, now: Millis) -> bool {
+        let until = self.of(provider).quiet_until_ms;
+        now < until && until - now <= QUIET_MAX
+    }
+
     /// Everybody who is remembered.
     pub fn iter(&self) -> impl Iterator<Item = (&PeerKey, &Record)> {
         self.records.iter()
@@ -85,6 +103,23 @@ impl Standing {
             record.first.note(first.saturating_mul(1000));
         }
         record.between.add(between);
+    }
+
+    /// It was asked what it offers, and had not answered by `now`.
+    // spec: SESSION-5.6
+    pub fn silent(&mut self, provider: PeerKey, now: Millis) {
+        let record = self.records.entry(provider).or_default();
+        let quiet = QUIET_MIN.saturating_mul(1 << record.silences.min(16)).min(QUIET_MAX);
+        record.silences = record.silences.saturating_add(1);
+        record.quiet_until_ms = now.saturating_add(quiet);
+    }
+
+    /// It said what it offers: its silence is forgotten.
+    // spec: SESSION-5.6
+    pub fn heard(&mut self, provider: &PeerKey) {
+        if let Some(record) = self.records.get_mut(provider) {
+            (record.silences, record.quiet_until_ms) = (0, 0);
+        }
     }
 
     /// It fell silent, refused or broke the protocol.
@@ -165,6 +200,38 @@ mod tests {
         standing.answered(peer(1), Millis::MAX);
         standing.answered(peer(1), Millis::MAX);
         assert!(standing.of(&peer(1)).first_token_ms >= Millis::MAX / 4);
+    }
+
+    #[test]
+    fn silence_is_remembered_longer_each_time_and_forgotten_at_the_first_word() {
+        // spec: SESSION-5.6
+        let (mut standing, mut now) = (Standing::default(), 1_000);
+        let mut pauses = Vec::new();
+        for _ in 0..40 {
+            standing.silent(peer(1), now);
+            let pause = standing.of(&peer(1)).quiet_until_ms - now;
+            assert!(standing.is_quiet(&peer(1), now + pause - 1));
+            assert!(!standing.is_quiet(&peer(1), now + pause) && !standing.is_quiet(&peer(2), now));
+            pauses.push(pause);
+            now += pause;
+        }
+        assert!(pauses.starts_with(&[5_000, 10_000, 20_000, 40_000, 80_000, 160_000, 300_000]));
+        assert_eq!(pauses.last(), Some(&300_000), "some minutes, and no more");
+        standing.heard(&peer(1));
+        standing.heard(&peer(3));
+        assert!(!standing.is_quiet(&peer(1), now) && standing.iter().count() == 1);
+        standing.silent(peer(1), now);
+        assert_eq!(standing.of(&peer(1)).quiet_until_ms, now + 5_000, "it begins anew");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_silences_nobody_for_ever() {
+        // spec: SESSION-5.6
+        let mut standing = Standing::default();
+        standing.silent(peer(1), 1_000_000_000);
+        assert!(!standing.is_quiet(&peer(1), 5));
+        standing.silent(peer(2), Millis::MAX);
+        assert!(!standing.is_quiet(&peer(2), Millis::MAX));
     }
 
     #[test]

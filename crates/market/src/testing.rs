@@ -81,6 +81,7 @@ pub fn unsigned_offer(party: u8) -> Offer {
             attest: Amount(2_500),
         },
         capacity: 2,
+        limits: None,
         sequence: 1,
         expires_ms: DUSK,
     }

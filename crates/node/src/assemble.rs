@@ -20,6 +20,8 @@ pub struct Node {
     models: Models,
     threads: OnceLock<Arc<Threads>>,
     opened: Mutex<BTreeMap<String, Arc<Opened>>>,
+    /// Held while a model is opened: who wants the same one waits, and does not open it twice.
+    opening: Mutex<()>,
     /// Held for the next question.
     pub(crate) waiting: tokio::sync::Mutex<Option<Meeting>>,
 }
@@ -34,6 +36,7 @@ impl Node {
             models,
             threads: OnceLock::new(),
             opened: Mutex::default(),
+            opening: Mutex::default(),
             waiting: tokio::sync::Mutex::default(),
         }
     }
@@ -55,13 +58,35 @@ impl Node {
     /// # Errors
     /// [`ModelError`] when there is no such model, or its files are refused.
     pub fn open(&self, model: &str) -> Result<Arc<Opened>, ModelError> {
-        let known = || self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(opened) = known().get(model) {
-            return Ok(opened.clone());
+        if let Some(opened) = self.is_open(model) {
+            return Ok(opened);
+        }
+        let _turn = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(opened) = self.is_open(model) {
+            return Ok(opened);
         }
         let opened = Arc::new(self.models.open(model)?);
-        known().insert(model.to_owned(), opened.clone());
+        let mut known = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(model.to_owned(), opened.clone());
         Ok(opened)
+    }
+
+    /// Does something while nobody can open a model.
+    #[cfg(test)]
+    pub(crate) fn while_opening(&self, act: impl FnOnce()) {
+        let _turn = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        act();
+    }
+
+    /// A model of this name that was opened before.
+    pub(crate) fn is_open(&self, model: &str) -> Option<Arc<Opened>> {
+        let known = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(model).cloned()
+    }
+
+    /// Whether no model is being opened.
+    pub(crate) fn is_settled(&self) -> bool {
+        !matches!(self.opening.try_lock(), Err(std::sync::TryLockError::WouldBlock))
     }
 
     /// A model that was opened before.

@@ -45,6 +45,12 @@ pub struct Config {
     pub threads: usize,
     /// Where a provider listens.
     pub listen: SocketAddr,
+    /// Whether a provider is found on the local network without a ticket.
+    pub discoverable: bool,
+    /// Largest model in MiB that nodes of the circle may push here; 0 takes none.
+    pub take_models: u32,
+    /// Whether the circle is looked for on the local network when nobody of it answers.
+    pub look_on_lan: bool,
     /// Where the HTTP door listens.
     pub http: SocketAddr,
     /// Requests that may wait for a place at the door.
@@ -55,6 +61,8 @@ pub struct Config {
     pub pace: u32,
     /// Jobs a provider takes at once of one client key.
     pub jobs_per_key: u32,
+    /// Seconds that a provider works on one job before others have their turn.
+    pub longest_job: u32,
     /// How far a provider's process steps back for others, 0 to 19.
     pub nice: u8,
     /// Per cent of the time that a provider's engine works.

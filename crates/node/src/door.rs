@@ -5,21 +5,31 @@ mod tests;
 
 use crate::ask::{Answered, AskError, Notice, Question};
 use crate::assemble::Node;
+use crate::clock::Clock;
 use crate::keys::{self, KeyError};
-use crate::models::ModelError;
+use crate::models::{ModelError, Opened};
+use crate::standing::{Record, Times};
 use crate::verify::Verdict;
 pub use mutirao_gateway::Kill;
 use mutirao_gateway::backend::BoxFuture;
 use mutirao_gateway::{
-    Answer, Ask, AskFailure, Backend, Checked, Door, DoorSettings, ModelEntry, Said, Verified,
+    Answer, Ask, AskFailure, Backend, Checked, Door, DoorSettings, ModelEntry, ModelFacts,
+    Neighbour, Percentiles, Said, Verified,
 };
 use mutirao_market::session::client::SessionError;
-use mutirao_wire::Sampling;
+use mutirao_net::Ticket;
+use mutirao_wire::{PeerKey, Privacy, Sampling};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
+
+/// So long a request waits for a model that is being opened; it goes on being opened after that.
+const OPENING_PATIENCE: Duration = Duration::from_secs(2);
+/// How often receipts are looked through for those whose days are over.
+const RETENTION_ROUND: Duration = Duration::from_secs(60 * 60);
 
 /// A door that stands open.
 #[derive(Debug)]
@@ -29,6 +39,7 @@ pub struct Serving {
     node: Arc<Node>,
     stop: oneshot::Sender<()>,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
+    keeping: tokio::task::JoinHandle<()>,
 }
 
 impl Serving {
@@ -46,6 +57,7 @@ impl Serving {
 
     /// Takes no more requests and lets running answers end.
     pub async fn stop(self) {
+        self.keeping.abort();
         let _ = self.stop.send(());
         if !matches!(self.serving.await, Ok(Ok(()))) {
             tracing::warn!("the door did not close properly");
@@ -75,13 +87,34 @@ impl Node {
         let (token, listener) = (self.door_token()?, self.listen().await?);
         let address = listener.local_addr().map_err(|error| self.no_address(&error))?;
         let node = Arc::new(self);
+        node.clone().prepare();
+        let keeping = tokio::spawn(node.clone().keep_retention());
         let door = node.clone().door(&token, address, kill);
         let (stop, stopped) = oneshot::channel();
         let stopped = async {
             let _ = stopped.await;
         };
         let serving = tokio::spawn(mutirao_gateway::serve(listener, door, stopped));
-        Ok(Serving { address, token, node, stop, serving })
+        Ok(Serving { address, token, node, stop, serving, keeping })
+    }
+
+    /// Opens the model that is asked when none is named, before somebody asks.
+    fn prepare(self: Arc<Self>) {
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = self.open(&self.config().model) {
+                tracing::warn!(%error, "the usual model does not open");
+            }
+        });
+    }
+
+    /// Deletes receipts whose days are over, also while nobody asks anything.
+    async fn keep_retention(self: Arc<Self>) {
+        loop {
+            let (node, now) = (self.clone(), std::time::SystemTime::now());
+            let days = node.config().receipt_days;
+            let _ = tokio::task::spawn_blocking(move || node.receipts().expire(days, now)).await;
+            tokio::time::sleep(RETENTION_ROUND).await;
+        }
     }
 
     fn door(self: Arc<Self>, token: &str, address: SocketAddr, kill: Option<Kill>) -> Door {
@@ -109,13 +142,24 @@ impl Node {
 
     fn named_models(&self) -> Vec<ModelEntry> {
         let listed = self.models().list().unwrap_or_default();
-        let opened = listed.iter().filter_map(|listed| self.open(&listed.name).ok());
-        let entry = |facts: crate::models::Facts| ModelEntry {
-            name: facts.name,
-            model_id: facts.model_id,
-            context: facts.context,
+        let facts = |opened: Arc<Opened>| {
+            let facts = opened.facts();
+            ModelFacts { model_id: facts.model_id, context: facts.context }
         };
-        opened.map(|opened| entry(opened.facts())).collect()
+        let entry = |name: String| ModelEntry { facts: self.is_open(&name).map(facts), name };
+        listed.into_iter().map(|listed| entry(listed.name)).collect()
+    }
+
+    fn known_neighbours(&self) -> Result<Vec<Neighbour>, AskError> {
+        if self.config().privacy == Privacy::Local {
+            return Ok(Vec::new());
+        }
+        let (peers, memory, now) = (self.peers()?, self.standing()?, Clock::start().now());
+        let neighbour = |ticket: &Ticket| {
+            let silent = memory.standing().is_quiet(&ticket.key(), now);
+            neighbour(ticket.key(), &memory.standing().of(&ticket.key()), silent)
+        };
+        Ok(peers.tickets().iter().map(neighbour).collect())
     }
 
     fn check(&self, ask: &Ask) -> Result<Checked, AskFailure> {
@@ -130,6 +174,10 @@ impl Node {
 }
 
 impl Backend for Node {
+    fn is_ready(&self) -> bool {
+        self.is_settled()
+    }
+
     fn models(self: Arc<Self>) -> BoxFuture<Vec<ModelEntry>> {
         Box::pin(async move {
             let listing = tokio::task::spawn_blocking(move || self.named_models());
@@ -137,10 +185,25 @@ impl Backend for Node {
         })
     }
 
+    fn neighbours(self: Arc<Self>) -> BoxFuture<Vec<Neighbour>> {
+        Box::pin(async move {
+            let reading = tokio::task::spawn_blocking(move || self.known_neighbours());
+            let known = reading.await.unwrap_or_else(|_| Ok(Vec::new()));
+            known.unwrap_or_else(|error| {
+                tracing::warn!(%error, "what is known of the neighbours cannot be read");
+                Vec::new()
+            })
+        })
+    }
+
     fn check(self: Arc<Self>, ask: Ask) -> BoxFuture<Result<Checked, AskFailure>> {
         Box::pin(async move {
+            let loading = format!("model {:?} is being opened; try again in a moment", ask.model);
             let checking = tokio::task::spawn_blocking(move || Self::check(&self, &ask));
-            checking.await.unwrap_or_else(|error| Err(AskFailure::Internal(error.to_string())))
+            let Ok(checked) = tokio::time::timeout(OPENING_PATIENCE, checking).await else {
+                return Err(AskFailure::Loading(loading));
+            };
+            checked.unwrap_or_else(|error| Err(AskFailure::Internal(error.to_string())))
         })
     }
 
@@ -179,6 +242,22 @@ impl Backend for Node {
     }
 }
 
+fn neighbour(provider: PeerKey, record: &Record, silent: bool) -> Neighbour {
+    let times = |times: &Times| {
+        let micros = |percent| times.percentile_micros(percent).map(Duration::from_micros);
+        Some(Percentiles { p50: micros(50)?, p95: micros(95)? })
+    };
+    Neighbour {
+        provider,
+        answers: record.answers,
+        failures: record.failures,
+        lies: record.lies,
+        silent,
+        first_token: times(&record.first),
+        between_tokens: times(&record.between),
+    }
+}
+
 fn verified(verdict: &Verdict) -> Verified {
     let lines = verdict.lines().into_iter();
     Verified {
@@ -210,6 +289,7 @@ fn answer(answered: Answered) -> Answer {
         providers: answered.providers,
         seen_by: answered.seen_by,
         receipt: answered.receipt_id,
+        receipt_kept: answered.receipt_path.is_some(),
         verification: answered.trust.words(),
         first_token: answered.first_token,
         total: answered.total,

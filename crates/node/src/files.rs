@@ -130,6 +130,19 @@ fn sync_dir(folder: &Path) -> Result<(), FileError> {
     handle.sync_all().map_err(failed("sync", folder))
 }
 
+/// Waits for one's turn at whatever `path` stands for, among all processes; it ends with the value.
+///
+/// # Errors
+/// [`FileError::System`] when the file cannot be made or locked.
+pub fn take_turn(path: &Path) -> Result<fs::File, FileError> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = fs::OpenOptions::new();
+    let opened = options.create(true).truncate(false).write(true).mode(0o600).open(path);
+    let file = opened.map_err(failed("create", path))?;
+    file.lock().map_err(failed("lock", path))?;
+    Ok(file)
+}
+
 /// Reads a file of at most `maximum` bytes.
 ///
 /// # Errors

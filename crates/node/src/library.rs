@@ -7,7 +7,7 @@ use crate::ask::AskError;
 use crate::assemble::Node;
 use crate::files::{self, FileError};
 use crate::models::{ModelError, Opened, VILLAGE};
-use mutirao_net::blobs::{Library, PullError, Puller, Shelf, ShelfError};
+use mutirao_net::blobs::{Library, Offered, PullError, Pulled, Puller, Shelf, ShelfError};
 use mutirao_net::{NetError, Ticket};
 use mutirao_wire::{FileEntry, FileName, Manifest, ModelId};
 use std::path::{Path, PathBuf};
@@ -138,22 +138,32 @@ impl Node {
     async fn build_library(&self, opened: &Opened) -> Result<Library, LibraryError> {
         self.make_data_dir()?;
         let library = Library::new(Shelf::open(&self.config().data_dir.join("shelf")).await?);
-        let mut list = Vec::new();
+        let manifest = self.shelve(opened, library.shelf()).await?;
+        library.offer(manifest);
+        Ok(library)
+    }
+
+    /// Puts a model's files on a shelf, where they lie.
+    pub(crate) async fn shelve(
+        &self,
+        opened: &Opened,
+        shelf: &Shelf,
+    ) -> Result<Manifest, LibraryError> {
+        let mut files = Vec::new();
         if opened.name == VILLAGE {
             for (name, content) in self.models().embedded() {
                 let bytes = content.len() as u64;
-                let hash = library.shelf().put_bytes(content).await?;
-                list.push(FileEntry { name, bytes, hash });
+                let hash = shelf.put_bytes(content).await?;
+                files.push(FileEntry { name, bytes, hash });
             }
         } else if let Some(folder) = self.models().directory(&opened.name) {
             let folder = std::path::absolute(&folder).unwrap_or(folder);
             for (name, path, bytes) in parts(&folder) {
-                let hash = library.shelf().put_file(&path).await?;
-                list.push(FileEntry { name, bytes, hash });
+                let hash = shelf.put_file(&path).await?;
+                files.push(FileEntry { name, bytes, hash });
             }
         }
-        library.offer(Manifest { model: opened.model.id(), files: list });
-        Ok(library)
+        Ok(Manifest { model: opened.model.id(), files })
     }
 
     /// Gets a model, by its name or id, from `from` or else from the circle. `progress` hears the
@@ -177,17 +187,10 @@ impl Node {
         }
         let wanted = self.resolve(wanted, &peers).await?;
         self.is_new(&wanted)?;
-        self.make_data_dir()?;
-        let place = self.config().data_dir.join("pulling").join(wanted.model.short());
-        files::make_dir(&place)?;
-        let shelf = Shelf::open(&place).await?;
+        let (place, shelf) = self.pulling_place(wanted.model).await?;
         let puller = Puller::new(shelf.clone()).await?;
         let arrived = self.fetch(&wanted, peers, &shelf, &puller, Arc::new(progress)).await;
-        puller.close().await;
-        shelf.close().await;
-        if arrived.as_ref().map_or_else(LibraryError::is_false, |_| true) {
-            let _ = std::fs::remove_dir_all(&place);
-        }
+        leave(&place, &shelf, &puller, &arrived).await;
         arrived
     }
 
@@ -227,6 +230,18 @@ impl Node {
         let (bytes, progress) = (manifest.bytes(), progress.clone());
         self.has_room(bytes)?;
         let pulled = puller.fetch(manifest, who, move |have| progress(have, bytes)).await?;
+        self.take_whole(wanted, pulled, who, shelf).await
+    }
+
+    /// Gives a model whose files are all on the shelf its place here, if it is the one wanted.
+    async fn take_whole(
+        &self,
+        wanted: &Wanted,
+        pulled: Pulled,
+        who: &[Ticket],
+        shelf: &Shelf,
+    ) -> Result<Arrived, LibraryError> {
+        let bytes = pulled.manifest.bytes();
         let part = self.clearing(&wanted.model.short())?;
         for file in &pulled.manifest.files {
             shelf.copy_to(file.hash, &part.join(file.name.as_str())).await?;
@@ -241,6 +256,36 @@ impl Node {
         let name = self.free_name(wanted);
         self.settle(&part, &name)?;
         Ok(Arrived { name, model: found, bytes, fetched: pulled.fetched, from: pulled.from })
+    }
+
+    /// Gets a model that a peer pushes, and to which the owner agreed.
+    pub(crate) async fn take_pushed(
+        &self,
+        offered: &Offered,
+        progress: impl Fn(u64) + Send + Sync + 'static,
+    ) -> Result<Arrived, LibraryError> {
+        let (model, name) = (offered.offer.manifest.model, offered.offer.name.clone());
+        let wanted = Wanted { model, name: Some(name) };
+        self.is_new(&wanted)?;
+        self.has_room(offered.offer.manifest.bytes())?;
+        let (place, shelf) = self.pulling_place(model).await?;
+        let puller = Puller::new(shelf.clone()).await?;
+        let who = [Ticket::new(offered.peer, Vec::new())];
+        let arrived = match puller.fetch_pushed(offered, progress).await {
+            Ok(pulled) => self.take_whole(&wanted, pulled, &who, &shelf).await,
+            Err(error) => Err(error.into()),
+        };
+        leave(&place, &shelf, &puller, &arrived).await;
+        arrived
+    }
+
+    /// The folder where a model's pieces gather; it is kept until the model is whole.
+    async fn pulling_place(&self, model: ModelId) -> Result<(PathBuf, Shelf), LibraryError> {
+        self.make_data_dir()?;
+        let place = self.config().data_dir.join("pulling").join(model.short());
+        files::make_dir(&place)?;
+        let shelf = Shelf::open(&place).await?;
+        Ok((place, shelf))
     }
 
     /// Takes in a directory in the Hugging Face layout: its files are copied.
@@ -308,8 +353,13 @@ impl Node {
 
     /// Refuses what is here already.
     fn is_new(&self, wanted: &Wanted) -> Result<(), LibraryError> {
-        let own = self.open(VILLAGE).is_ok_and(|opened| opened.model.id() == wanted.model);
-        let name = if own { VILLAGE.to_owned() } else { self.free_name(wanted) };
+        let same = |name: &&str| {
+            self.models().has(name)
+                && self.open(name).is_ok_and(|opened| opened.model.id() == wanted.model)
+        };
+        let named = [VILLAGE].into_iter().chain(wanted.name.as_deref().filter(|it| is_name(it)));
+        let name = named.into_iter().find(same).map(str::to_owned);
+        let name = name.unwrap_or_else(|| self.free_name(wanted));
         if self.models().has(&name) { Err(LibraryError::Taken { name }) } else { Ok(()) }
     }
 
@@ -353,6 +403,21 @@ impl Node {
             return Err(LibraryError::Taken { name: name.to_owned() });
         }
         Ok(std::fs::rename(part, &place).map_err(files::failed("create", &place))?)
+    }
+}
+
+/// Closes a shelf. What is worth nothing more is thrown away: a model that has its place, and one
+/// that is not what it was said to be.
+async fn leave(
+    place: &Path,
+    shelf: &Shelf,
+    puller: &Puller,
+    arrived: &Result<Arrived, LibraryError>,
+) {
+    puller.close().await;
+    shelf.close().await;
+    if arrived.as_ref().map_or_else(LibraryError::is_false, |_| true) {
+        let _ = std::fs::remove_dir_all(place);
     }
 }
 

@@ -38,6 +38,12 @@ impl Places {
         self.count
     }
 
+    /// How many of them one key may have.
+    #[must_use]
+    pub fn per_key(&self) -> u32 {
+        self.per_key.min(self.count)
+    }
+
     /// A place for a job of this key, if there is one.
     #[must_use]
     pub fn take(self: &Arc<Self>, key: PeerKey) -> Option<Place> {

@@ -58,14 +58,21 @@ impl Node {
     /// # Errors
     /// [`AskError`] when the model cannot be opened or the address cannot be had.
     pub async fn provide(&self, model: &str, keys: &Keys) -> Result<Providing, AskError> {
+        let (listen, announced) = (self.config().listen, self.config().discoverable);
+        if announced && listen.ip().is_loopback() {
+            return Err(AskError::Unreachable { address: listen });
+        }
         let opened = self.open(model)?;
         let library = self.library(&opened).await;
-        let config = iroh::Config { library, ..iroh::Config::new(self.config().listen) };
+        let (pushes, judged) = tokio::sync::mpsc::channel(1);
+        let pushes = Some(pushes);
+        let config = iroh::Config { library, announced, pushes, ..iroh::Config::new(listen) };
         let net = iroh::bind(&keys.peer, config).await?;
         let mut counter = self.counter(&opened, keys.clone(), Clock::start());
         counter.manners = Manners::new(Rules::of(self.config()));
         let counter = Arc::new(counter);
         let serving = tokio::spawn(counter.clone().serve(net.clone()));
+        tokio::spawn(Self::new(self.config().clone()).take_pushes(judged));
         Ok(Providing { net, counter, serving })
     }
 
@@ -91,6 +98,7 @@ impl Node {
             threads: self.threads(),
             places: Places::new(self.config().capacity, self.config().jobs_per_key),
             manners: Manners::new(Rules::OWN),
+            longest_job: Duration::from_secs(self.config().longest_job.into()),
             pace: self.config().pace,
             clock,
         }

@@ -14,7 +14,7 @@ use mutirao_market::Millis;
 use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
 use mutirao_market::session::provider::{Action, Desk, Event, FAREWELL_PATIENCE, Provider};
 use mutirao_net::{Link, Net};
-use mutirao_wire::{Job, Offer, PeerKey, Prices, Token};
+use mutirao_wire::{Job, Offer, OfferLimits, PeerKey, Prices, Token};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -42,6 +42,8 @@ pub struct Counter {
     pub places: Arc<Places>,
     /// When its owner comes first.
     pub manners: Arc<Manners>,
+    /// The longest that one job takes at once.
+    pub longest_job: Duration,
     /// Most tokens a second per job; 0 is no limit.
     pub pace: u32,
     /// The time.
@@ -52,6 +54,10 @@ impl Counter {
     /// What is offered from now on.
     pub(crate) fn desk(&self) -> Desk {
         let now = self.clock.now();
+        let limits = OfferLimits {
+            job_ms: u32::try_from(self.longest_job.as_millis()).unwrap_or(u32::MAX),
+            jobs_per_key: self.places.per_key(),
+        };
         let offer = Offer {
             provider: self.keys.peer.peer_key(),
             receipt_key: self.keys.receipts.receipt_key(),
@@ -61,6 +67,7 @@ impl Counter {
             context: self.model.context(),
             prices: Prices::default(),
             capacity: self.places.count(),
+            limits: Some(limits),
             sequence: now,
             expires_ms: now + OFFER_STANDS,
         };

@@ -30,5 +30,5 @@ pub use id::{
 pub use job::{Constraint, Job, Order, Privacy, Sampling};
 pub use key::{PeerKey, ReceiptKey, Signature, SigningKey};
 pub use manifest::{FileEntry, FileName, Manifest};
-pub use offer::{Offer, SignedOffer};
+pub use offer::{Offer, OfferLimits, SignedOffer};
 pub use receipt::{Checkpoint, Finish, Receipt, Served, SignedCheckpoint, SignedReceipt};

@@ -3,13 +3,25 @@
 use crate::amount::Prices;
 use crate::codec::{Decode, DecodeError, Encode, Reader, put_bytes};
 use crate::id::{ModelId, OpSet};
-use crate::job::version;
 use crate::key::{PeerKey, Purpose, ReceiptKey, Signature, SigningKey};
 use crate::limits::MODEL_NAME_BYTES_MAX;
 use crate::record;
 
-/// The version of [`Offer`] that this program writes.
-pub const OFFER_VERSION: u8 = 1;
+/// The version of an [`Offer`] that says no limits.
+const VERSION_WITHOUT_LIMITS: u8 = 1;
+/// The version of an [`Offer`] that says them.
+pub const OFFER_VERSION: u8 = 2;
+
+/// How much one client may ask of a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OfferLimits {
+    /// The longest that it works on one job, in milliseconds.
+    pub job_ms: u32,
+    /// Jobs that it takes at once of one client key.
+    pub jobs_per_key: u32,
+}
+
+record!(OfferLimits { job_ms, jobs_per_key });
 
 /// What one provider offers for one model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +42,9 @@ pub struct Offer {
     pub prices: Prices,
     /// Jobs it takes at once.
     pub capacity: u32,
+    /// What it takes of one client; `None` in offers of version 1, which are read and signed as
+    /// they are, so that old receipts still verify.
+    pub limits: Option<OfferLimits>,
     /// Rises with every new offer of this provider for this model.
     pub sequence: u64,
     /// When it lapses, in milliseconds since 1970.
@@ -47,7 +62,8 @@ impl Offer {
 
 impl Encode for Offer {
     fn encode(&self, out: &mut Vec<u8>) {
-        OFFER_VERSION.encode(out);
+        let version = self.limits.map_or(VERSION_WITHOUT_LIMITS, |_| OFFER_VERSION);
+        version.encode(out);
         self.provider.encode(out);
         self.receipt_key.encode(out);
         self.model.encode(out);
@@ -56,6 +72,9 @@ impl Encode for Offer {
         self.context.encode(out);
         self.prices.encode(out);
         self.capacity.encode(out);
+        if let Some(limits) = &self.limits {
+            limits.encode(out);
+        }
         self.sequence.encode(out);
         self.expires_ms.encode(out);
     }
@@ -63,7 +82,13 @@ impl Encode for Offer {
 
 impl Decode for Offer {
     fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        version(input, "offer version", OFFER_VERSION)?;
+        let has_limits = match u8::decode(input)? {
+            VERSION_WITHOUT_LIMITS => false,
+            OFFER_VERSION => true,
+            value => {
+                return Err(DecodeError::Unknown { what: "offer version", value: value.into() });
+            }
+        };
         Ok(Self {
             provider: Decode::decode(input)?,
             receipt_key: Decode::decode(input)?,
@@ -73,6 +98,7 @@ impl Decode for Offer {
             context: Decode::decode(input)?,
             prices: Decode::decode(input)?,
             capacity: Decode::decode(input)?,
+            limits: has_limits.then(|| Decode::decode(input)).transpose()?,
             sequence: Decode::decode(input)?,
             expires_ms: Decode::decode(input)?,
         })

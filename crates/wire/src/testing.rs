@@ -6,7 +6,7 @@ use crate::digest::Digest;
 use crate::id::{ChannelId, ModelId, OpSet, OrderCommitment, Token};
 use crate::job::{Constraint, Job, Order, Privacy, Sampling};
 use crate::key::SigningKey;
-use crate::offer::{Offer, SignedOffer};
+use crate::offer::{Offer, OfferLimits, SignedOffer};
 use crate::receipt::{Checkpoint, Finish, Receipt, Served};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -95,8 +95,11 @@ pub fn arb_offer(
     receipts: &SigningKey,
 ) -> impl Strategy<Value = SignedOffer> + use<> {
     let receipt_key = receipts.receipt_key();
-    (arb_digest(), any::<u16>(), "[a-z]{0,64}", any::<[u32; 2]>(), any::<[u64; 2]>(), arb_prices())
-        .prop_map(move |(model, op_set, name, [context, capacity], [sequence, expires], prices)| {
+    let sizes = (any::<[u32; 2]>(), any::<Option<[u32; 2]>>());
+    (arb_digest(), any::<u16>(), "[a-z]{0,64}", sizes, any::<[u64; 2]>(), arb_prices()).prop_map(
+        move |(model, op_set, name, sizes, [sequence, expires], prices)| {
+            let ([context, capacity], limits) = sizes;
+            let limits = limits.map(|[job_ms, jobs_per_key]| OfferLimits { job_ms, jobs_per_key });
             let provider = peer.peer_key();
             let (model, op_set, expires_ms) = (ModelId(model), OpSet(op_set), expires);
             Offer {
@@ -108,11 +111,13 @@ pub fn arb_offer(
                 context,
                 prices,
                 capacity,
+                limits,
                 sequence,
                 expires_ms,
             }
             .sign(&peer)
-        })
+        },
+    )
 }
 
 /// Any finish.

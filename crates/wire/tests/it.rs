@@ -141,9 +141,13 @@ proptest! {
     #[test]
     fn an_offer_verifies_only_as_its_provider_signed_it(bundle in arb_bundle()) {
         prop_assert!(bundle.offer.verifies());
-        let mut other = bundle.offer;
+        let mut other = bundle.offer.clone();
         other.offer.sequence ^= 1;
         prop_assert!(!other.verifies());
+        let mut other = bundle.offer;
+        let more = OfferLimits { job_ms: 1, jobs_per_key: 1 };
+        other.offer.limits = other.offer.limits.is_none().then_some(more);
+        prop_assert!(!other.verifies(), "limits are signed, and so is that there are none");
     }
 }
 

@@ -133,6 +133,7 @@ fn desk(plan: &ProviderPlan, mind: &Mind, prices: Prices) -> Desk {
         context: mind.model.context(),
         prices,
         capacity: plan.capacity,
+        limits: None,
         sequence: 1,
         expires_ms: DAWN + OFFER_STANDS,
     };

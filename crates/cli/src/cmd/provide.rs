@@ -28,6 +28,9 @@ pub fn run(node: &Node, provide: &ProvideArguments, printer: Printer) -> anyhow:
         let ticket = providing.ticket();
         printer.say(format!("{} answers {} as", keys.peer.peer_key().short(), provide.model));
         printer.say(format!("\n  mutirao join {ticket}\n"));
+        if node.config().discoverable {
+            printer.say("nodes on this local network find it: mutirao discover\n");
+        }
         printer.say("stop with Ctrl-C");
         let key = keys.peer.peer_key().to_string();
         printer.object(&json!({ "ticket": ticket.to_string(), "provider": key }));

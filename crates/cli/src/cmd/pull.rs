@@ -1,4 +1,4 @@
-//! `mutirao pull` and `mutirao import`: models that come to stay.
+//! `mutirao pull`, `mutirao push` and `mutirao import`: models that come to stay, here or there.
 
 use crate::args::PullArguments;
 use crate::print::Printer;
@@ -19,6 +19,19 @@ pub fn run(node: &Node, pull: &PullArguments, printer: Printer) -> anyhow::Resul
         printer.say(format!("  {} from {}", mib(*bytes), peer.short()));
     }
     Ok(said(&arrived, printer))
+}
+
+/// Brings a model to a node that agreed to take models.
+pub fn push(node: &Node, model: &str, to: &str, printer: Printer) -> anyhow::Result<ExitCode> {
+    let brought = super::runtime()?.block_on(node.push(model, to, show))?;
+    let (peer, name, bytes) = (brought.peer, &brought.name, brought.bytes);
+    let model = brought.model;
+    printer.say(format!("{} has model {} as {name}, {}", peer.short(), model.short(), mib(bytes)));
+    printer.object(&json!({
+        "peer": peer.to_string(), "model": model.to_string(), "name": name, "bytes": bytes,
+        "fetched": brought.fetched,
+    }));
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Copies a model from a directory.

@@ -46,13 +46,21 @@ fn measured(record: &Record) -> Value {
         "failures": record.failures,
         "lies": record.lies,
         "success_percent": record.success_percent(),
+        "silences": record.silences,
         "first_token": times(&record.first),
         "between_tokens": times(&record.between),
     })
 }
 
 fn words(known: &Value) -> String {
-    let Some(percent) = known["success_percent"].as_u64() else { return "never asked".into() };
+    let silences = match known["silences"].as_u64() {
+        None | Some(0) => String::new(),
+        Some(1) => "silent when last asked · ".into(),
+        Some(times) => format!("silent {times} times in a row · "),
+    };
+    let Some(percent) = known["success_percent"].as_u64() else {
+        return format!("{silences}never answered a question");
+    };
     let times = |name: &str| match known[name]["p50_ms"].as_u64() {
         Some(p50) => format!("p50 {p50} ms, p95 {} ms", known[name]["p95_ms"]),
         None => "unknown".into(),
@@ -60,7 +68,9 @@ fn words(known: &Value) -> String {
     let (first, between) = (times("first_token"), times("between_tokens"));
     let (answers, lies) = (&known["answers"], known["lies"].as_u64() != Some(0));
     let lied = if lies { "LIED, never asked again · " } else { "" };
-    format!("{lied}{answers} answers, {percent} % · first token {first} · between {between}")
+    format!(
+        "{lied}{silences}{answers} answers, {percent} % · first token {first} · between {between}"
+    )
 }
 
 /// Runs every check and names what is wrong and what to do; exit code 1 when one fails.

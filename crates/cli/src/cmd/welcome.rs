@@ -10,6 +10,7 @@ Mutirão: neighbours' machines answer prompts together; anybody can check each a
   mutirao demo                             three providers, a silent death, a checked receipt
   mutirao provide                          answer for others; prints a ticket
   mutirao join <ticket>                    add that node to your circle
+  mutirao discover                         who answers for others on this local network
   mutirao verify receipt.json              check an answer by replay
 
 `mutirao help` lists everything; `mutirao doctor` checks this machine.";

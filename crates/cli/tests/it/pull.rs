@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-const BYTES: usize = 100 << 20;
+pub const BYTES: usize = 100 << 20;
 
 /// The village with another context, so that it is another model, and with a file beside it that
 /// makes it large.
-fn published(person: &Person, bytes: usize) -> PathBuf {
+pub fn published(person: &Person, bytes: usize) -> PathBuf {
     let folder = person.path("published");
     std::fs::create_dir(&folder).expect("made");
     let village = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/village");
@@ -24,7 +24,7 @@ fn published(person: &Person, bytes: usize) -> PathBuf {
     folder
 }
 
-fn size_of(folder: &Path) -> u64 {
+pub fn size_of(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let size = |entry: std::fs::DirEntry| match entry.metadata() {
         Ok(data) if data.is_dir() => size_of(&entry.path()),

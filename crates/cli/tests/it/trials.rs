@@ -73,11 +73,15 @@ pub struct Provider {
 impl Provider {
     pub fn start(person: &Person, number: usize, model: &str) -> Self {
         let data = person.path(&format!("provider{number}"));
-        let words =
-            ["provide", model, "--json", "--throw-away-keys", "--pace", PACE, "--threads", "1"];
+        let words = ["provide", model, "--throw-away-keys", "--pace", PACE, "--threads", "1"];
+        Self::listening(person, &[&words[..], &["--data-dir", name(&data)]].concat())
+    }
+
+    /// A provider started with these words.
+    pub fn listening(person: &Person, words: &[&str]) -> Self {
         let mut process = person
-            .command(&words)
-            .args(["--data-dir", name(&data)])
+            .command(words)
+            .arg("--json")
             .stdout(Stdio::piped())
             .spawn()
             .expect("a provider starts");

@@ -41,7 +41,7 @@ fn provenance(answer: &Answer, lost: &[Value]) -> Value {
     json!({
         "providers": keys(&answer.providers),
         "seen_by": keys(&answer.seen_by),
-        "receipt": format!("/v1/receipts/{receipt}"),
+        "receipt": answer.receipt_kept.then(|| format!("/v1/receipts/{receipt}")),
         "receipt_id": receipt,
         "verification": answer.verification,
         "finish": answer.finish.word(),

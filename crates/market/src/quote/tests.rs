@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::testing::{CONTEXT, DAWN, DUSK, PROMPT, job, key, offer, peer, unsigned_offer};
-use mutirao_wire::{Digest, ModelId, OpSet, Prices};
+use mutirao_wire::{Digest, ModelId, OfferLimits, OpSet, Prices};
 
 struct Asked {
     job: Job,
@@ -51,6 +51,11 @@ fn an_offer_that_does_not_fit_is_not_used_and_says_why() {
     assert_eq!(unfit(&late, offer(1)), Unfit::Expired);
     let long = Asked { job: job(CONTEXT - PROMPT + 1), ..Asked::new() };
     assert_eq!(unfit(&long, offer(1)), Unfit::TooLong);
+    for (job_ms, jobs_per_key) in [(0, 1), (1, 0)] {
+        let mut closed = unsigned_offer(1);
+        closed.limits = Some(OfferLimits { job_ms, jobs_per_key });
+        assert_eq!(unfit(&asked, closed.sign(&key(1))), Unfit::TakesNone);
+    }
     let mut warned = Asked::new();
     warned.standing.lied(peer(1));
     assert_eq!(unfit(&warned, offer(1)), Unfit::Banned);

@@ -21,8 +21,8 @@ use super::watchdog::{DIAL_PATIENCE, LAST_PATIENCE, Watchdog};
 use crate::Millis;
 use mutirao_wire::bundle::Evidence;
 use mutirao_wire::{
-    ChannelId, Finish, Job, Order, PeerKey, Privacy, SignedCheckpoint, SignedOffer, SignedReceipt,
-    Token,
+    ChannelId, Finish, Job, OfferLimits, Order, PeerKey, Privacy, SignedCheckpoint, SignedOffer,
+    SignedReceipt, Token,
 };
 use std::collections::{BTreeSet, VecDeque};
 use thiserror::Error;
@@ -374,7 +374,7 @@ impl Client {
         }
         let attempt = Attempt(self.attempts);
         self.attempts += 1;
-        let order = self.order(&offer);
+        let order = self.order(now, &offer);
         let (phase, last_token, unsigned) = (Phase::Dialling, None, 0);
         self.current = Some(Current { attempt, offer, order, phase, last_token, unsigned });
         self.wake = Some(now + DIAL_PATIENCE);
@@ -382,15 +382,17 @@ impl Client {
     }
 
     /// A new order for the same job: the tokens so far are handed over as its prefix.
-    // spec: SESSION-1.3, SESSION-4.2
-    fn order(&self, offer: &SignedOffer) -> Order {
+    // spec: SESSION-1.3, SESSION-3.10, SESSION-4.2
+    fn order(&self, now: Millis, offer: &SignedOffer) -> Order {
+        let limit = |limits: OfferLimits| now.saturating_add(limits.job_ms.into());
+        let deadline_ms = offer.offer.limits.map_or(Millis::MAX, limit);
         Order {
             job: self.job.commitment(),
             provider: offer.offer.provider,
             channel: ChannelId::NONE,
             prices: offer.offer.prices,
             start: self.count(),
-            deadline_ms: self.policy.deadline_ms,
+            deadline_ms: deadline_ms.min(self.policy.deadline_ms),
             privacy: self.policy.privacy,
         }
     }

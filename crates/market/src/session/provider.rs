@@ -13,7 +13,8 @@ use super::frame::{ClientFrame, ProviderFrame, Refusal};
 use crate::Millis;
 use mutirao_wire::limits::CHECKPOINT_STEP;
 use mutirao_wire::{
-    Amount, Checkpoint, Finish, Job, Order, Receipt, Served, SignedOffer, SigningKey, Token,
+    Amount, Checkpoint, Finish, Job, OfferLimits, Order, Receipt, Served, SignedOffer, SigningKey,
+    Token,
 };
 
 /// How long a provider waits for the farewell of a client that has its receipt: as long as a
@@ -91,6 +92,8 @@ struct Work {
     offer: SignedOffer,
     answer: Vec<Token>,
     started: Millis,
+    /// When the time that the offer gives to one job is over.
+    until: Millis,
     signed: u32,
     ready: bool,
 }
@@ -142,6 +145,10 @@ impl Provider {
         if self.is_late(now) && matches!(event, Event::Reading { .. } | Event::Token(_)) {
             return self.refuse(Refusal::BadOrder, "its deadline has passed".into());
         }
+        if self.took_long(now) && matches!(event, Event::Reading { .. } | Event::Token(_)) {
+            let reason = "it had all the time that the offer gives to one job; ask again";
+            return self.refuse(Refusal::Busy, reason.into());
+        }
         match event {
             Event::Frame { frame, free } => self.frame(now, frame, free),
             Event::BadFrame(why) => self.refuse(Refusal::Protocol, why),
@@ -166,6 +173,12 @@ impl Provider {
     // spec: SESSION-3.9
     fn is_late(&self, now: Millis) -> bool {
         self.work.as_ref().is_some_and(|work| work.order.deadline_ms <= now)
+    }
+
+    /// Whether the job in hand had the time that the offer gives to one.
+    // spec: SESSION-3.10
+    fn took_long(&self, now: Millis) -> bool {
+        self.work.as_ref().is_some_and(|work| work.until <= now)
     }
 
     /// Whether the whole answer is signed and only the client's farewell is awaited. Machines bound
@@ -215,10 +228,12 @@ impl Provider {
             Err((code, reason)) => return self.refuse(code, reason.into()),
         };
         let answer = prefix.clone();
-        let (signed, job_here) = (order.start, job.clone());
-        self.work =
-            Some(Work { job: job_here, order, offer, answer, started: now, signed, ready: false });
-        vec![Action::Send(ProviderFrame::Accepted), Action::Engage { job, prefix }]
+        let (signed, started, ready) = (order.start, now, false);
+        let limit = |limits: OfferLimits| now.saturating_add(limits.job_ms.into());
+        let until = offer.offer.limits.map_or(Millis::MAX, limit);
+        let engage = Action::Engage { job: job.clone(), prefix };
+        self.work = Some(Work { job, order, offer, answer, started, until, signed, ready });
+        vec![Action::Send(ProviderFrame::Accepted), engage]
     }
 
     /// Everything that can be wrong with an order before the engine is asked.

@@ -74,6 +74,26 @@ pub enum AskError {
          `mutirao join <ticket>`, or use --privacy local"
     )]
     EmptyCircle,
+    /// Nobody on the local network, or too many.
+    #[error(
+        "{how_many} on this network has a key that begins with {digits}; `mutirao discover` lists \
+         who wants to be found"
+    )]
+    NotFound {
+        /// The digits that were given.
+        digits: String,
+        /// How many there are.
+        how_many: &'static str,
+    },
+    /// It asks to be found where nobody can go.
+    #[error(
+        "discoverable, but listening on {address}, where no other machine can come; \
+         add --listen 0.0.0.0:0"
+    )]
+    Unreachable {
+        /// Where it listens.
+        address: std::net::SocketAddr,
+    },
     /// Nobody fit.
     #[error("no provider can answer: {reasons}")]
     NobodyFits {

@@ -6,12 +6,12 @@
 use super::errand::{AskError, alone, circle, fetch_offers};
 use crate::assemble::Node;
 use crate::clock::Clock;
+use crate::files::FileError;
 use crate::models::Opened;
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
-use mutirao_net::{Net, Ticket};
+use crate::standing::StandingFile;
+use mutirao_net::{Net, NetError, Ticket};
 use mutirao_wire::{PeerKey, Privacy, SignedOffer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -48,7 +48,7 @@ impl Meeting {
         if node.config().privacy == Privacy::Local {
             let mut own = JoinSet::new();
             let (net, tickets) = alone(node, opened, clock, &mut own)?;
-            return Ok(Self::hold(net, tickets, own).await);
+            return Ok(Self::alone(net, tickets, own).await);
         }
         match node.meeting_held_ahead()? {
             Some(meeting) => Ok(meeting),
@@ -67,35 +67,135 @@ impl Meeting {
 
     async fn of_circle(node: &Node) -> Result<Self, AskError> {
         let (net, tickets) = circle(node).await?;
-        Ok(Self::hold(net, tickets, JoinSet::new()).await)
+        let mut meeting = Self::remembering(net, tickets, node.standing()?).await?;
+        if meeting.offers.is_empty() {
+            meeting.look_again(node).await?;
+        }
+        Ok(meeting)
     }
 
-    /// Asks everybody for offers at the same time. Once somebody has offered, the others have a
-    /// moment more: the living do not wait for the dead.
-    pub(super) async fn hold(
+    /// Nobody answered where the tickets say: perhaps they moved within the local network.
+    async fn look_again(&mut self, node: &Node) -> Result<(), AskError> {
+        let silent: Vec<Ticket> = self.tickets.values().cloned().collect();
+        let found = node.look_again(&silent).await;
+        if found.is_empty() {
+            return Ok(());
+        }
+        let (round, memory) = (Round::ask(&self.net, found.clone()).await, node.standing()?);
+        for ticket in found.into_iter().filter(|ticket| round.heard.contains(&ticket.key())) {
+            node.meet_again(&ticket, true)?;
+            memory.change(|standing| standing.heard(&ticket.key()))?;
+            self.tickets.insert(ticket.key(), ticket);
+        }
+        self.offers = round.offers;
+        Ok(())
+    }
+
+    /// Holds a meeting that remembers silence: who fell silent lately is asked only when nobody
+    /// else offers, so that the living do not wait for the dead each time anew.
+    // spec: SESSION-5.6
+    pub(super) async fn remembering(
+        net: Arc<dyn Net>,
+        tickets: BTreeMap<PeerKey, Ticket>,
+        memory: StandingFile,
+    ) -> Result<Self, AskError> {
+        let clock = Clock::start();
+        let quiet = |key: &PeerKey| memory.standing().is_quiet(key, clock.now());
+        let (later, sooner): (Vec<_>, Vec<_>) =
+            tickets.values().cloned().partition(|ticket| quiet(&ticket.key()));
+        let mut round = Round::ask(&net, sooner).await;
+        if round.offers.is_empty() {
+            round.extend(Round::ask(&net, later).await);
+        }
+        round.remember(memory, clock)?;
+        let (offers, silent) = (round.offers, words(&round.silent));
+        let (held, own) = (Instant::now(), JoinSet::new());
+        Ok(Self { net, tickets, offers, silent, held, _own: own })
+    }
+
+    /// Holds a meeting with this node alone.
+    async fn alone(
         net: Arc<dyn Net>,
         tickets: BTreeMap<PeerKey, Ticket>,
         own: JoinSet<()>,
     ) -> Self {
-        let (mut offers, mut silent) = (Vec::new(), Vec::new());
-        {
-            let net = &*net;
-            let ask = |ticket| async move { (ticket, fetch_offers(net, ticket).await) };
-            let mut asked: FuturesUnordered<_> = tickets.values().map(ask).collect();
-            let mut patience = Duration::MAX;
-            while let Ok(Some((ticket, result))) =
-                tokio::time::timeout(patience, asked.next()).await
-            {
-                match result {
-                    Ok(found) => {
-                        offers.extend(found);
-                        patience = LATE_OFFERS;
-                    }
-                    Err(error) => silent.push(format!("{}: {error}", ticket.key().short())),
+        let round = Round::ask(&net, tickets.values().cloned().collect()).await;
+        let (offers, silent) = (round.offers, words(&round.silent));
+        Self { net, tickets, offers, silent, held: Instant::now(), _own: own }
+    }
+}
+
+fn words(silent: &[(PeerKey, String)]) -> Vec<String> {
+    silent.iter().map(|(key, why)| format!("{}: {why}", key.short())).collect()
+}
+
+type Reply = (PeerKey, Result<Vec<SignedOffer>, NetError>);
+
+/// One time around: everybody is asked for offers at the same moment.
+#[derive(Default)]
+struct Round {
+    offers: Vec<SignedOffer>,
+    heard: Vec<PeerKey>,
+    silent: Vec<(PeerKey, String)>,
+    /// Those who have not answered yet, and nobody waits for.
+    late: JoinSet<Reply>,
+}
+
+impl Round {
+    /// Once somebody has offered, the others have a moment more.
+    async fn ask(net: &Arc<dyn Net>, tickets: Vec<Ticket>) -> Self {
+        let mut round = Self::default();
+        let mut waiting: BTreeSet<PeerKey> = tickets.iter().map(Ticket::key).collect();
+        for ticket in tickets {
+            let net = net.clone();
+            round.late.spawn(async move { (ticket.key(), fetch_offers(&*net, &ticket).await) });
+        }
+        let mut patience = Duration::MAX;
+        while let Ok(Some(reply)) = tokio::time::timeout(patience, round.late.join_next()).await {
+            let Ok((key, result)) = reply else { continue };
+            waiting.remove(&key);
+            match result {
+                Ok(found) => {
+                    round.offers.extend(found);
+                    round.heard.push(key);
+                    patience = LATE_OFFERS;
                 }
+                Err(error) => round.silent.push((key, error.to_string())),
             }
         }
-        Self { net, tickets, offers, silent, held: Instant::now(), _own: own }
+        let late = waiting.into_iter().map(|key| (key, "it has not answered yet".to_owned()));
+        round.silent.extend(late);
+        round
+    }
+
+    /// Adds another round; everybody in this one has answered or failed.
+    fn extend(&mut self, other: Self) {
+        self.offers.extend(other.offers);
+        self.heard.extend(other.heard);
+        self.silent.extend(other.silent);
+        self.late = other.late;
+    }
+
+    /// Writes down who was silent and who is not any more. Whoever answers late is heard too.
+    fn remember(&mut self, memory: StandingFile, clock: Clock) -> Result<(), FileError> {
+        let known = memory.standing();
+        let news = self.heard.iter().any(|key| known.of(key).silences > 0);
+        if news || !self.silent.is_empty() {
+            memory.change(|standing| {
+                self.heard.iter().for_each(|key| standing.heard(key));
+                self.silent.iter().for_each(|(key, _)| standing.silent(*key, clock.now()));
+            })?;
+        }
+        let mut late = std::mem::take(&mut self.late);
+        if !late.is_empty() {
+            tokio::spawn(async move {
+                while let Some(Ok((key, result))) = late.join_next().await {
+                    let heard = result.map(|_| memory.change(|standing| standing.heard(&key)));
+                    tracing::debug!(peer = %key.short(), ?heard, "answered late");
+                }
+            });
+        }
+        Ok(())
     }
 }
 

@@ -120,7 +120,8 @@ impl Circle {
     ) -> Result<Answered, AskError> {
         let (job, clock) = (job(opened, question)?, Clock::start());
         let tickets = self.tickets.clone();
-        let meeting = Meeting::hold(self.net(), tickets, tokio::task::JoinSet::new()).await;
+        let memory = self.client.standing()?;
+        let meeting = Meeting::remembering(self.net(), tickets, memory).await?;
         let errand = Errand::choose(&self.client, meeting, &job, clock).await?;
         self.client.ask_on(&errand, opened, question, job, watch).await
     }

@@ -61,11 +61,15 @@ pub(super) fn resolve(settings: &Settings, home: &Home) -> Result<Config, Config
         threads: if threads == 0 { part_of(cores(), share) } else { threads.min(256) },
         listen: read
             .choice("listen", "an address such as 127.0.0.1:4242", |text| text.parse().ok())?,
+        discoverable: yes("discoverable")?,
+        take_models: read.number("take_models")?,
+        look_on_lan: yes("look_on_lan")?,
         http: read.choice("http", "an address such as 127.0.0.1:8080", |text| text.parse().ok())?,
         http_waiting: read.number("http_waiting")?,
         capacity: read.number("capacity")?,
         pace: read.number("pace")?,
         jobs_per_key: read.number("jobs_per_key")?,
+        longest_job: read.choice("longest_job", "1 to 86400 seconds", seconds)?,
         nice: read.choice("nice", "a whole number from 0 to 19", |text| within(text, 0, 19))?,
         cpu_usage_limit: percent("cpu_usage_limit")?,
         run_if_user_active: yes("run_if_user_active")?,
@@ -89,6 +93,11 @@ fn part_of(cores: usize, percent: u8) -> usize {
 
 fn within(text: &str, least: u8, most: u8) -> Option<u8> {
     text.parse().ok().filter(|number| (least..=most).contains(number))
+}
+
+/// Up to a day.
+fn seconds(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds))
 }
 
 fn privacy(text: &str) -> Option<Privacy> {

@@ -41,6 +41,24 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("threads", "MUTIRAO_THREADS", "0", "threads of the engine; 0 is one per core"),
     setting("listen", "MUTIRAO_LISTEN", "127.0.0.1:0", "where a provider listens"),
+    setting(
+        "discoverable",
+        "MUTIRAO_DISCOVERABLE",
+        "false",
+        "let nodes on the same local network find this provider without a ticket",
+    ),
+    setting(
+        "take_models",
+        "MUTIRAO_TAKE_MODELS",
+        "0",
+        "largest model in MiB that nodes of the circle may push here; 0 takes none",
+    ),
+    setting(
+        "look_on_lan",
+        "MUTIRAO_LOOK_ON_LAN",
+        "true",
+        "look on the local network for the circle when nobody of it answers",
+    ),
     setting("capacity", "MUTIRAO_CAPACITY", "4", "jobs a provider takes at once"),
     setting("pace", "MUTIRAO_PACE", "0", "most tokens a second per job; 0 is no limit"),
     setting(
@@ -49,6 +67,7 @@ pub const SETTINGS: &[Setting] = &[
         "4",
         "jobs a provider takes at once of one client key",
     ),
+    setting("longest_job", "MUTIRAO_LONGEST_JOB", "600", "seconds that one job may take at once"),
     setting("nice", "MUTIRAO_NICE", "10", "how far a provider steps back for other programs, 0-19"),
     setting("max_ncpus_pct", "MUTIRAO_MAX_NCPUS_PCT", "100", "per cent of the cores to use"),
     setting("cpu_usage_limit", "MUTIRAO_CPU_USAGE_LIMIT", "100", "per cent of the time to work"),

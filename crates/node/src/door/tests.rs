@@ -7,8 +7,8 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use axum::response::Response;
 use futures_util::StreamExt;
+use mutirao_wire::SigningKey;
 use serde_json::{Value, json};
-use std::time::Duration;
 use tower::ServiceExt;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
@@ -26,6 +26,14 @@ impl House {
     }
 
     fn with(kill: Option<Kill>, change: impl FnOnce(&mut Config)) -> Self {
+        Self::with_node(kill, change, drop)
+    }
+
+    fn with_node(
+        kill: Option<Kill>,
+        change: impl FnOnce(&mut Config),
+        see: impl FnOnce(Arc<Node>),
+    ) -> Self {
         let place = tempfile::tempdir().expect("a directory");
         let mut config =
             Settings::default().resolve(&Home::find(|_| None)).expect("the defaults resolve");
@@ -33,7 +41,9 @@ impl House {
         config.threads = 1;
         change(&mut config);
         let address = HOST.parse().expect("an address");
-        let router = std::sync::Arc::new(Node::new(config)).door(TOKEN, address, kill).router();
+        let node = Arc::new(Node::new(config));
+        see(node.clone());
+        let router = node.door(TOKEN, address, kill).router();
         Self { _place: place, router }
     }
 
@@ -83,7 +93,8 @@ const STORY: &str = "Tell me a story about a fox and a bell.";
 #[tokio::test]
 async fn without_the_token_nothing_answers() {
     let house = House::new(|_| {});
-    let api = ["/health", "/metrics", "/v1/models", "/v1/receipts/00000000", "/nowhere"];
+    let receipt = "/v1/receipts/00000000";
+    let api = ["/health", "/metrics", "/v1/models", "/v1/neighbours", receipt, "/nowhere"];
     for path in ["/", "/page.js", "/style.css"].into_iter().chain(api) {
         for wrong in ["", "Bearer wrong", TOKEN, "Basic MDEyMw=="] {
             let request = asked("GET", path, &[("authorization", wrong)], "");
@@ -389,6 +400,120 @@ async fn nobody_to_ask_is_a_503_that_says_when_to_come_again() {
     assert!(response.headers().contains_key(header::RETRY_AFTER));
     let (_, said) = read(response).await;
     assert!(said["error"]["message"].as_str().is_some_and(|why| why.contains("mutirao join")));
+
+    let mut streamed = question("hello");
+    streamed["stream"] = true.into();
+    let response = house.chat(streamed).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "a stream is no 200 either");
+    assert!(response.headers().contains_key(header::RETRY_AFTER));
+    assert_eq!(read(response).await.1["error"]["code"], "no_provider");
+}
+
+#[tokio::test]
+async fn while_a_model_is_opened_questions_are_told_to_come_again() {
+    let mut node = None;
+    let house = House::with_node(None, |_| {}, |built| node = Some(built));
+    let node = node.expect("built");
+    let (opening, opened) = std::sync::mpsc::sync_channel::<()>(1);
+    let (begun, begins) = std::sync::mpsc::sync_channel(1);
+    let busy = node.clone();
+    let thread = std::thread::spawn(move || {
+        busy.while_opening(|| {
+            begun.send(()).expect("heard");
+            opened.recv().expect("told to end");
+        });
+    });
+    begins.recv().expect("it begins");
+    let (status, said) = house.get("/health").await;
+    assert_eq!((status.as_u16(), &said["error"]["code"]), (503, &json!("model_loading")));
+    let response = house.chat(question("What is 17 + 25?")).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(response.headers().contains_key(header::RETRY_AFTER));
+    assert_eq!(read(response).await.1["error"]["code"], "model_loading");
+    assert_eq!(house.get("/v1/models").await.0, StatusCode::OK, "a list waits for nothing");
+    opening.send(()).expect("heard");
+    thread.join().expect("it ends");
+    assert_eq!(house.get("/health").await.0, StatusCode::OK);
+    assert_eq!(house.chat(question("What is 17 + 25?")).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn without_receipts_none_is_promised_and_none_is_there() {
+    let house = House::new(|config| config.receipts = false);
+    let (_, said) = read(house.chat(question("What is 17 + 25?")).await).await;
+    assert_eq!(said["mutirao"]["receipt"], Value::Null);
+    let id = said["mutirao"]["receipt_id"].as_str().expect("its name all the same");
+    assert_eq!(house.get(&format!("/v1/receipts/{id}")).await.0, StatusCode::NOT_FOUND);
+}
+
+/// A circle of two that a client measured: one that answered, one that fell silent.
+fn with_a_past(config: &mut Config) -> [PeerKey; 2] {
+    config.privacy = Privacy::Circle;
+    let keys = [[1; 32], [2; 32]].map(|secret| SigningKey::from_secret(&secret).peer_key());
+    let (node, now) = (Node::new(config.clone()), Clock::start().now());
+    for key in keys {
+        node.make_data_dir().expect("made");
+        let mut peers = node.peers().expect("read");
+        peers.add(Ticket::new(key, vec!["127.0.0.1:9".parse().expect("one")])).expect("added");
+    }
+    let between: Times = (0..99).map(|_| 20).chain([28]).fold(Times::default(), |sum, bucket| {
+        let mut sum = sum;
+        sum.add(&[(bucket, 1)].into_iter().collect());
+        sum
+    });
+    let learn = |standing: &mut mutirao_market::standing::Standing| {
+        for _ in 0..3 {
+            standing.answered(keys[0], 40);
+            standing.measured(keys[0], Some(40), &between);
+        }
+        standing.failed(keys[0]);
+        standing.silent(keys[1], now);
+    };
+    node.standing().expect("opened").change(learn).expect("written");
+    keys
+}
+
+#[tokio::test]
+async fn what_was_measured_of_the_neighbours_is_listed_and_counted() {
+    let mut keys = None;
+    let house = House::new(|config| keys = Some(with_a_past(config)));
+    let [known, silent] = keys.expect("two").map(|key| key.to_string());
+    let (_, list) = house.get("/v1/neighbours").await;
+    let of = |key: &str| {
+        let mut all = list["data"].as_array().expect("a list").iter();
+        all.find(|one| one["id"] == key).expect("it is listed").clone()
+    };
+    let one = of(&known);
+    assert_eq!((&one["answers"], &one["failures"]), (&json!(3), &json!(1)));
+    assert_eq!((&one["success_ratio"], &one["silent"]), (&json!(0.75), &json!(false)));
+    let first = one["time_to_first_token_seconds"]["p50"].as_f64().expect("a time");
+    assert!((0.040..0.060).contains(&first), "{first}");
+    let between = &one["inter_token_latency_seconds"];
+    assert_eq!((&between["p50"], &between["p95"]), (&json!(0.001536), &json!(0.001536)));
+    let other = of(&silent);
+    assert_eq!((&other["silent"], &other["success_ratio"]), (&json!(true), &Value::Null));
+
+    let metrics = house.get("/metrics").await.1;
+    let metrics = metrics.as_str().expect("text");
+    for line in [
+        format!("mutirao_provider_request_success_ratio{{provider=\"{known}\"}} 0.75"),
+        format!("mutirao_provider_answers{{provider=\"{known}\"}} 3"),
+        format!(
+            "mutirao_provider_inter_token_latency_seconds{{provider=\"{known}\",\
+             quantile=\"0.95\"}} 0.001536"
+        ),
+    ] {
+        assert!(metrics.contains(&line), "{line} is not in {metrics}");
+    }
+    assert!(metrics.contains("mutirao_provider_time_to_first_token_seconds{"), "{metrics}");
+    assert!(!metrics.contains(&format!("success_ratio{{provider=\"{silent}")), "{metrics}");
+
+    let local = House::new(|config| {
+        with_a_past(config);
+        config.privacy = Privacy::Local;
+    });
+    let (_, nobody) = local.get("/v1/neighbours").await;
+    assert_eq!(nobody["data"], json!([]), "on the level local nobody is asked");
 }
 
 /// A house where one answer at a time is written, slowly.

@@ -3,6 +3,7 @@
 use super::{Action, Attempt, Client, Current, Fault, Mode, Part, Phase, Signed, natural_finish};
 use crate::Millis;
 use crate::session::frame::{ProviderFrame, Refusal};
+use crate::session::watchdog::PATIENCE_MAX;
 use mutirao_wire::{
     Finish, Receipt, SignedCheckpoint, SignedReceipt, Token, limits::CHECKPOINT_STEP,
 };
@@ -26,8 +27,19 @@ impl Client {
             Err(fault @ Fault::Refused { code: Refusal::Busy, .. }) => {
                 self.is_full(now, fault.to_string(), actions);
             }
+            // spec: SESSION-3.10
+            Err(fault @ Fault::Refused { .. }) if self.time_is_up(now) => {
+                self.is_full(now, fault.to_string(), actions);
+            }
             Err(fault) => self.give_up(now, fault.to_string(), actions),
         }
+    }
+
+    /// Whether the current provider had all the time that it offered, by one clock or the other.
+    fn time_is_up(&self, now: Millis) -> bool {
+        let current = self.current.as_ref();
+        let offered = current.filter(|current| current.offer.offer.limits.is_some());
+        offered.is_some_and(|current| current.order.deadline_ms <= now + PATIENCE_MAX)
     }
 
     fn accept(

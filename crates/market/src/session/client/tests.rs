@@ -9,10 +9,10 @@ use super::*;
 use crate::audit::{self, Conviction};
 use crate::session::provider::{self, Provider};
 use crate::testing::{
-    DAWN, ENDS, Step, Toy, VOCABULARY, bundle, count, desk, facts, job, offer, other, peer,
-    receipts,
+    DAWN, ENDS, Step, Toy, VOCABULARY, bundle, count, desk, facts, job, key, offer, other, peer,
+    receipts, unsigned_offer,
 };
-use mutirao_wire::{Amount, Digest, ModelId, OpSet, Receipt, Served};
+use mutirao_wire::{Amount, Digest, ModelId, OfferLimits, OpSet, Receipt, Served};
 use std::collections::BTreeMap;
 
 /// How a provider behaves.

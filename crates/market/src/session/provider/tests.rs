@@ -9,7 +9,8 @@ use crate::testing::{
 };
 use mutirao_wire::bundle::{Opening, ReceiptBundle};
 use mutirao_wire::{
-    ChannelId, Constraint, Digest, ModelId, OpSet, Prices, Privacy, SignedCheckpoint, SignedReceipt,
+    ChannelId, Constraint, Digest, ModelId, OfferLimits, OpSet, Prices, Privacy, SignedCheckpoint,
+    SignedReceipt,
 };
 
 const PROVIDER: u8 = 1;
@@ -289,6 +290,26 @@ fn a_job_whose_deadline_passes_is_left_while_it_is_read_and_while_it_is_written(
         assert!(!table.tell(event.clone()).is_empty() && !table.closed, "one millisecond is left");
         let said = table.tell(event);
         assert_eq!(refusal(&said), (Refusal::BadOrder, "its deadline has passed"));
+        assert!(table.disengaged && table.closed);
+    }
+}
+
+// spec: SESSION-3.10
+#[test]
+fn a_job_that_had_the_time_its_provider_offers_is_left_as_by_who_has_no_place() {
+    let events = [Event::Reading { done: 1, total: 2 }, Event::Token(Token(5))];
+    for event in events {
+        let mut offer = unsigned_offer(PROVIDER);
+        offer.limits = Some(OfferLimits { job_ms: 5_000, jobs_per_key: 1 });
+        let offers = vec![offer.sign(&key(PROVIDER))];
+        let mut table = Table::new();
+        table.provider = Provider::new(Desk { offers, receipts: receipts(PROVIDER) });
+        let (order, job) = (order_for(&job(40), 0), job(40));
+        table.hear(ClientFrame::Open { order, job, prefix: Vec::new() });
+        table.now = DAWN + 4_999;
+        assert!(!table.tell(event.clone()).is_empty() && !table.closed, "one millisecond is left");
+        let said = table.tell(event);
+        assert!(matches!(refusal(&said), (Refusal::Busy, why) if why.contains("ask again")));
         assert!(table.disengaged && table.closed);
     }
 }

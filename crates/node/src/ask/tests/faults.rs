@@ -37,6 +37,34 @@ fn an_unknown_model_an_empty_circle_and_a_vanished_peer_are_clear_errors() {
 }
 
 #[test]
+fn who_fell_silent_is_not_waited_for_again_until_nobody_else_is_left() {
+    // spec: SESSION-5.6
+    let place = Place::new();
+    let opened = place.node("one", |_| {}).models().open("village").expect("the village");
+    runtime().block_on(async {
+        let circle = Circle::new(&place, &opened, 2, 0);
+        let keys: Vec<PeerKey> = circle.tickets.keys().copied().collect();
+        let meet = || async {
+            let memory = circle.client.standing().expect("the memory");
+            let tickets = circle.tickets.clone();
+            Meeting::remembering(circle.net(), tickets, memory).await.expect("a meeting")
+        };
+        let silences = |key| circle.client.standing().expect("read").standing().of(key).silences;
+        circle.hub.silence(&keys[0]);
+        let first = meet().await;
+        assert_eq!((first.offers.len(), first.silent.len()), (1, 1), "it was asked and not heard");
+        assert_eq!((silences(&keys[0]), silences(&keys[1])), (1, 0));
+        let second = meet().await;
+        assert_eq!((second.offers.len(), second.silent.len()), (1, 0), "it was not asked");
+        assert_eq!(silences(&keys[0]), 1);
+        circle.hub.silence(&keys[1]);
+        let third = meet().await;
+        assert_eq!((third.offers.len(), third.silent.len()), (0, 2), "both were asked");
+        assert_eq!((silences(&keys[0]), silences(&keys[1])), (2, 1));
+    });
+}
+
+#[test]
 fn a_stop_string_ends_the_answer_and_the_receipt_says_where() {
     let place = Place::new();
     let node = place.node("one", |_| {});

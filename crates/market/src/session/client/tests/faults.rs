@@ -303,6 +303,29 @@ fn the_wait_for_a_place_grows_and_ends() {
     assert!((10..16).contains(&stage.opened.len()), "asked {} times", stage.opened.len());
 }
 
+// spec: SESSION-3.10
+#[test]
+fn a_provider_whose_time_for_one_job_is_up_has_not_failed_and_goes_on() {
+    let job = job(LONG);
+    let leaves: Bend = |frame| {
+        let (code, reason) = (Refusal::BadOrder, "its deadline has passed".into());
+        *frame = ProviderFrame::Refused { code, reason };
+    };
+    let mut stage = Stage::new(&job, policy(STREAMED), &[Manner::Bends(30, leaves)]);
+    let mut offer = unsigned_offer(1);
+    offer.limits = Some(OfferLimits { job_ms: 20, jobs_per_key: 1 });
+    let offers = vec![offer.sign(&key(1))];
+    stage.client = Client::new(job.clone(), ENDS.to_vec(), policy(STREAMED), offers);
+    stage.run();
+    stage.is_right(&job);
+    assert_eq!(stage.left, [], "its time was up, and nothing more");
+    let [(_, first, none), (_, second, some)] = stage.opened.as_slice() else {
+        panic!("asked {} times", stage.opened.len());
+    };
+    assert!(first.deadline_ms <= DAWN + 25 && second.deadline_ms > first.deadline_ms);
+    assert!(none.is_empty() && some.len() > 20, "it goes on from where it was");
+}
+
 // spec: SESSION-5.3
 #[test]
 fn at_its_deadline_a_session_ends_whatever_it_waits_for() {

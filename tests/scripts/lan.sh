@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Two machines on one local network and no other: a provider that wants to be found is found without
+# a ticket, joined only when the person says so, and found again at another address. The machines
+# are network namespaces, joined by a bridge, inside a namespace of their own: nothing leaves it.
+# `MUTIRAO` is the program; run from the repository.
+set -euo pipefail
+MUTIRAO="${MUTIRAO:-$PWD/target/release/mutirao}"
+if [ "${1:-}" != inside ]; then
+  skip() {
+    echo "lan: SKIPPED, $1" >&2
+    exit 0
+  }
+  command -v ip >/dev/null || skip "this machine has no ip (package iproute2)"
+  unshare -rnm sh -c 'ip link add v1 type veth peer name v2 && ip link add b1 type bridge' \
+    2>/dev/null || skip "this user may not make networks of namespaces"
+  MUTIRAO="$MUTIRAO" exec unshare -rnm bash "$0" inside
+fi
+
+place=$(mktemp -d)
+provider=
+trap '[ -z "$provider" ] || kill "$provider" 2>/dev/null; rm -rf "$place"' EXIT
+mount -t tmpfs tmpfs /run
+mkdir -p /run/netns
+
+# The cable between them.
+ip link add br0 type bridge mcast_snooping 0
+ip link set br0 up
+for name in one two; do
+  ip netns add "$name"
+  ip link add "$name" type veth peer name eth0 netns "$name"
+  ip link set "$name" master br0 up
+  ip netns exec "$name" ip link set lo up
+  ip netns exec "$name" ip link set eth0 up
+done
+ip netns exec one ip addr add 10.9.0.1/24 dev eth0
+ip netns exec two ip addr add 10.9.0.2/24 dev eth0
+
+fail() {
+  echo "lan: FAILED, $1" >&2
+  exit 1
+}
+one() { ip netns exec one "$MUTIRAO" --data-dir "$place/one" "$@"; }
+two() { ip netns exec two "$MUTIRAO" --data-dir "$place/two" "$@"; }
+answers() {
+  two run --privacy circle --json "What is 17 + 25?" >"$place/said.json" || return 1
+  grep -q '"answer":"17 + 25 = 42"' "$place/said.json"
+}
+
+# provide <port> <flags...>: starts the provider on machine one and waits until it listens.
+provide() {
+  local port=$1
+  shift
+  : >"$place/ticket.json"
+  ip netns exec one "$MUTIRAO" --data-dir "$place/one" --json provide \
+    --listen "0.0.0.0:$port" --run-on-batteries true "$@" >"$place/ticket.json" &
+  provider=$!
+  for _ in $(seq 200); do
+    [ -s "$place/ticket.json" ] && return
+    sleep 0.05
+  done
+  fail "the provider printed no ticket"
+}
+stop() {
+  kill "$1" "$provider"
+  wait "$provider" 2>/dev/null || true
+  provider=
+}
+
+provide 4001
+two discover --seconds 2 --json >"$place/found.json"
+grep -q '"found":\[\]' "$place/found.json" || fail "who did not ask to be found was found"
+stop -TERM
+echo "lan: who does not ask to be found is not found"
+
+provide 4002 --discoverable
+key=$(sed -n 's/.*"provider":"\([^"]*\)".*/\1/p' "$place/ticket.json")
+two discover --seconds 2 --json >"$place/found.json"
+for words in "\"key\":\"$key\"" '"name":"village"' '"10.9.0.1:4002"' '"in_circle":false'; do
+  grep -qF "$words" "$place/found.json" || fail "$words is not in $(cat "$place/found.json")"
+done
+if answers; then fail "a stranger answered"; fi
+echo "lan: who asks to be found is found, and stays a stranger"
+
+two join "${key:0:16}"
+answers || fail "the node that was joined by its key does not answer"
+if two join 0123456789abcdef 2>"$place/nobody.txt"; then fail "a key that is not there"; fi
+grep -q "no node on this network" "$place/nobody.txt" || fail "$(cat "$place/nobody.txt")"
+echo "lan: joined by its key, it answers"
+
+stop -KILL
+ip netns exec one ip addr flush dev eth0
+ip netns exec one ip addr add 10.9.0.77/24 dev eth0
+provide 4077 --discoverable
+answers || fail "a node that moved is not found again"
+answers || fail "its new address is not remembered"
+two discover --seconds 2 --json >"$place/found.json"
+grep -q '"in_circle":true,"moved":false' "$place/found.json" || fail "$(cat "$place/found.json")"
+echo "lan: it moved, and is found again by its key"
+echo "lan: passed"

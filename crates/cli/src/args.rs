@@ -42,7 +42,7 @@ pub enum Command {
         /// `mutirao discover` lists
         ticket: String,
     },
-    /// Get a model from the nodes that have it
+    /// Get a model from the nodes that have it, or from the hub
     Pull(PullArguments),
     /// Bring a model to a node that agreed to take models
     Push {
@@ -52,14 +52,8 @@ pub enum Command {
         #[arg(long, value_name = "NODE")]
         to: String,
     },
-    /// Take in a model from a directory in the Hugging Face layout
-    Import {
-        /// The directory
-        directory: PathBuf,
-        /// Its name here; the directory's when absent
-        #[arg(long)]
-        name: Option<String>,
-    },
+    /// Convert a published model and keep it
+    Import(ImportArguments),
     /// Check a receipt or evidence file by replay
     Verify {
         /// The file
@@ -141,11 +135,35 @@ pub struct DemoArguments {
 /// What is pulled, and from whom.
 #[derive(Debug, Args)]
 pub struct PullArguments {
-    /// Its id, the beginning of its id, or the name that its provider gave it
+    /// Its id, the beginning of its id, the name that its provider gave it, or hf://org/repo
     pub model: String,
     /// Ask these nodes and not the circle; may be repeated
     #[arg(long, value_name = "TICKET")]
     pub from: Vec<String>,
+}
+
+/// What is imported, and how.
+#[derive(Debug, Args)]
+pub struct ImportArguments {
+    /// A directory in the Hugging Face layout, a .gguf file, hf://org/repo or ollama://name:tag
+    pub source: String,
+    /// Its name here; the source's when absent
+    #[arg(long)]
+    pub name: Option<String>,
+    /// How weights are kept: w8, or w4 at half the size
+    #[arg(long, default_value = "w8", value_parser = ["w8", "w4"])]
+    pub profile: String,
+    /// Say what became of each tensor
+    #[arg(long)]
+    pub tensors: bool,
+}
+
+impl ImportArguments {
+    /// As `mutirao import` without flags.
+    pub fn of(source: &str) -> Self {
+        let (source, profile) = (source.to_owned(), "w8".to_owned());
+        Self { source, name: None, profile, tensors: false }
+    }
 }
 
 /// How a provider runs.

@@ -2,6 +2,7 @@
 
 pub mod demo;
 pub mod discover;
+pub mod import;
 pub mod join;
 pub mod learn;
 pub mod models;

@@ -47,9 +47,7 @@ fn dispatch(arguments: &Arguments, printer: Printer) -> anyhow::Result<ExitCode>
         Some(Command::Join { ticket }) => cmd::join::run(&node()?, ticket, printer),
         Some(Command::Pull(pull)) => cmd::pull::run(&node()?, pull, printer),
         Some(Command::Push { model, to }) => cmd::pull::push(&node()?, model, to, printer),
-        Some(Command::Import { directory, name }) => {
-            cmd::pull::import(&node()?, directory, name.as_deref(), printer)
-        }
+        Some(Command::Import(import)) => cmd::import::run(&node()?, import, printer),
         Some(Command::Verify { file, model }) => {
             cmd::verify::run(&node()?, file, model.as_deref(), printer)
         }

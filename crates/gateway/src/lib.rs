@@ -1,4 +1,5 @@
-//! The HTTP door of one's own node: the OpenAI API, health, metrics, receipts and a page.
+//! The HTTP door of one's own node: the OpenAI API, health, metrics, receipts and a page. And the
+//! one HTTP client, for the hub of published models ([`Hub`]).
 //!
 //! It listens on loopback and still trusts nobody: any page that the person visits can send
 //! requests to a port of this machine, so host, origin and a token are checked before anything else
@@ -10,6 +11,7 @@ mod demo;
 mod door;
 mod error;
 mod guard;
+mod hub;
 mod metrics;
 mod neighbours;
 mod openai;
@@ -23,4 +25,5 @@ pub use backend::{
 pub use demo::Kill;
 pub use door::{Door, DoorSettings, serve};
 pub use error::ApiError;
+pub use hub::{Hub, HubError, HubFile};
 pub use openai::ChatRequest;

@@ -30,7 +30,7 @@ impl Node {
     /// A node with this configuration. Nothing is opened or created yet.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        let models = Models::new(&config.data_dir);
+        let models = Models::new(&config.data_dir).with(config.caches.clone());
         Self {
             config,
             models,

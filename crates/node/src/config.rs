@@ -7,6 +7,7 @@ mod table;
 pub use resolve::{ConfigError, Mode};
 pub use table::{SETTINGS, Setting};
 
+use crate::caches::Caches;
 use crate::files::{self, FileError};
 use mutirao_wire::Privacy;
 use std::collections::BTreeMap;
@@ -81,6 +82,8 @@ pub struct Config {
     pub receipts: bool,
     /// Days that receipts are kept.
     pub receipt_days: u32,
+    /// Where other programs keep models.
+    pub caches: Caches,
 }
 
 /// Where a setting's value came from.
@@ -161,6 +164,8 @@ pub struct Home {
     pub config: PathBuf,
     /// `$XDG_DATA_HOME/mutirao` or `~/.local/share/mutirao`.
     pub data: PathBuf,
+    /// Where other programs keep models.
+    pub caches: Caches,
 }
 
 impl Home {
@@ -176,6 +181,7 @@ impl Home {
         Self {
             config: place("XDG_CONFIG_HOME", ".config"),
             data: place("XDG_DATA_HOME", ".local/share"),
+            caches: Caches::find(&lookup),
         }
     }
 

@@ -3,12 +3,15 @@
 
 pub mod ask;
 mod assemble;
+pub mod caches;
 mod carry;
 mod checkup;
 mod clock;
 pub mod config;
+mod desk;
 mod door;
 pub mod files;
+mod hub;
 pub mod keys;
 pub mod lan;
 pub mod learn;
@@ -18,6 +21,7 @@ pub mod models;
 pub mod peers;
 mod places;
 mod provide;
+pub mod published;
 pub mod push;
 pub mod receipts;
 mod replay;
@@ -28,5 +32,7 @@ pub mod verify;
 
 pub use assemble::Node;
 pub use checkup::Check;
+pub use desk::Progress;
 pub use door::{Kill, Serving};
+pub use mutirao_engine::Profile;
 pub use provide::Providing;

@@ -1,12 +1,16 @@
-//! Models that travel: offering one's own to peers, getting theirs, and taking in a directory.
+//! Models that travel: offering one's own to peers, getting theirs, and importing published ones.
 //!
 //! A model arrives beside the others, under a name that no other has, and only whole: its files are
 //! fetched and verified in a folder of their own, its id is computed anew, and then it is moved.
 
 use crate::ask::AskError;
 use crate::assemble::Node;
+use crate::desk::Progress;
 use crate::files::{self, FileError};
-use crate::models::{ModelError, Opened, VILLAGE};
+use crate::models::{self, ModelError, Opened, VILLAGE};
+use crate::published::Found;
+use mutirao_engine::Profile;
+use mutirao_engine::load::Converted;
 use mutirao_net::blobs::{Library, Offered, PullError, Pulled, Puller, Shelf, ShelfError};
 use mutirao_net::{NetError, Ticket};
 use mutirao_wire::{FileEntry, FileName, Manifest, ModelId};
@@ -71,6 +75,18 @@ pub enum LibraryError {
         /// The name.
         name: String,
     },
+    /// A repository without weights that are read.
+    #[error("{name} has neither safetensors nor one GGUF file; take another publication of it")]
+    NoWeights {
+        /// The repository.
+        name: String,
+    },
+    /// The hub did not give it.
+    #[error(transparent)]
+    Hub(#[from] mutirao_gateway::HubError),
+    /// Another program's cache does not have it.
+    #[error(transparent)]
+    Cache(#[from] crate::caches::CacheError),
     /// The transfer failed.
     #[error(transparent)]
     Pull(#[from] PullError),
@@ -118,6 +134,15 @@ pub struct Arrived {
     pub from: Vec<(mutirao_wire::PeerKey, u64)>,
 }
 
+/// A model that was converted and is here now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Imported {
+    /// Its name here.
+    pub name: String,
+    /// What it became.
+    pub converted: Converted,
+}
+
 /// What a pull asks for.
 struct Wanted {
     model: ModelId,
@@ -139,7 +164,9 @@ impl Node {
         self.make_data_dir()?;
         let library = Library::new(Shelf::open(&self.config().data_dir.join("shelf")).await?);
         let manifest = self.shelve(opened, library.shelf()).await?;
-        library.offer(manifest);
+        if !manifest.files.is_empty() {
+            library.offer(manifest);
+        }
         Ok(library)
     }
 
@@ -156,7 +183,7 @@ impl Node {
                 let hash = shelf.put_bytes(content).await?;
                 files.push(FileEntry { name, bytes, hash });
             }
-        } else if let Some(folder) = self.models().directory(&opened.name) {
+        } else if let Ok(folder) = self.models().place(&opened.name) {
             let folder = std::path::absolute(&folder).unwrap_or(folder);
             for (name, path, bytes) in parts(&folder) {
                 let hash = shelf.put_file(&path).await?;
@@ -288,29 +315,40 @@ impl Node {
         Ok((place, shelf))
     }
 
-    /// Takes in a directory in the Hugging Face layout: its files are copied.
+    /// Converts a published model and keeps it: a directory, a GGUF file, or a name in the cache of
+    /// another program. What is published is read where it lies and not copied. An import that was
+    /// interrupted goes on where it stopped.
     ///
     /// # Errors
-    /// [`LibraryError`] when it does not open as a model, or the name is taken.
-    pub fn import(&self, folder: &Path, name: Option<&str>) -> Result<Arrived, LibraryError> {
-        let last = || folder.file_name().map(|name| name.to_string_lossy().into_owned());
-        let name = name.map(str::to_owned).or_else(last).unwrap_or_default();
+    /// [`LibraryError`] when it is no model, or the name is taken.
+    pub fn import(
+        &self,
+        from: &str,
+        name: Option<&str>,
+        profile: Profile,
+        progress: &mut dyn FnMut(&Progress),
+    ) -> Result<Imported, LibraryError> {
+        let name = name.map_or_else(|| name_of(from), str::to_owned);
         if !is_name(&name) {
             return Err(LibraryError::BadName { name });
         }
         if self.models().has(&name) {
             return Err(LibraryError::Taken { name });
         }
-        let model = self.judge(folder)?.model.id();
+        let place = match from.contains("://") {
+            true => self.models().place(from)?,
+            false => PathBuf::from(from),
+        };
+        let found = Found::open(&place).map_err(ModelError::from)?;
         self.make_data_dir()?;
-        let (part, mut bytes) = (self.clearing(&name)?, 0);
-        for (file, path, size) in parts(folder) {
-            let target = part.join(file.as_str());
-            std::fs::copy(&path, &target).map_err(files::failed("write", &target))?;
-            bytes += size;
+        let part = self.config().data_dir.join("models").join(format!(".{name}.importing"));
+        let converted = models::convert(&found, &name, &part, profile, &*self.threads(), progress)?;
+        if let Err(error) = self.judge(&part) {
+            let _ = std::fs::remove_dir_all(&part);
+            return Err(error);
         }
         self.settle(&part, &name)?;
-        Ok(Arrived { name, model, bytes, fetched: 0, from: Vec::new() })
+        Ok(Imported { name, converted })
     }
 
     /// From a name or the beginning of an id to the id, by what the peers offer.
@@ -364,7 +402,7 @@ impl Node {
     }
 
     /// Twice the size is needed: the pieces, and the files that they become.
-    fn has_room(&self, bytes: u64) -> Result<(), LibraryError> {
+    pub(crate) fn has_room(&self, bytes: u64) -> Result<(), LibraryError> {
         let Some(free) = files::free_bytes(&self.config().data_dir) else { return Ok(()) };
         let wanted = bytes.saturating_mul(2);
         if wanted <= free {
@@ -427,14 +465,31 @@ fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.chars().all(letter) && !name.starts_with('.')
 }
 
-/// The files of a published model that are in a folder.
+/// The name of what is imported from there, unless another is wanted: the last part of a path or
+/// name, with what means something in a path made harmless.
+fn name_of(from: &str) -> String {
+    let path = std::path::absolute(from).unwrap_or_default();
+    let last = match from.split_once("://") {
+        Some((_, rest)) => rest.split('@').next().and_then(|id| id.rsplit('/').next()),
+        None => path.file_name().and_then(std::ffi::OsStr::to_str),
+    };
+    let last = last.unwrap_or_default().trim_end_matches(".gguf");
+    last.replace(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '.'), "-")
+}
+
+/// The files of a model that are in a folder: as published, or else as converted. Either is enough,
+/// and what was pulled is handed on as it came.
 fn parts(folder: &Path) -> Vec<(FileName, PathBuf, u64)> {
     let part = |name: FileName| {
         let path = folder.join(name.as_str());
         let bytes = std::fs::metadata(&path).ok().filter(std::fs::Metadata::is_file)?.len();
         Some((name, path, bytes))
     };
-    FileName::ALL.into_iter().filter_map(part).collect()
+    let mut parts: Vec<_> = FileName::ALL.into_iter().filter_map(part).collect();
+    if parts.iter().any(|(name, ..)| *name == FileName::Weights) {
+        parts.retain(|(name, ..)| *name != FileName::Model);
+    }
+    parts
 }
 
 #[cfg(test)]

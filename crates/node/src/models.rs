@@ -1,9 +1,16 @@
-//! The models a node can open: the embedded village, models in its data directory, and any
-//! directory in the Hugging Face layout. Files are read here; the engine only ever sees bytes.
+//! The models a node can open: the embedded village, models in its data directory, and whatever
+//! [`crate::published`] reads. Files are read here; the engine only ever sees bytes.
+//!
+//! A model in the data directory is converted once, into `model.mutirao` in its folder, which is
+//! what is opened. Elsewhere nothing is written, and a model is converted at every opening.
 
+use crate::caches::{self, CacheError, Caches, Repository};
+use crate::desk::{Desk, MODEL_FILE, Progress};
 use crate::files::{self, FileError};
-use mutirao_engine::load;
-use mutirao_engine::{ConvertError, LoadError, Model, Profile, Source};
+use crate::published::{Found, PublishedError, SIDE_BYTES_MAX, template};
+use mutirao_engine::load::{Converted, InMemoryFile, convert_into};
+use mutirao_engine::pool::{Pool, Serial};
+use mutirao_engine::{ConvertError, LoadError, Model, Profile, Source, load};
 use mutirao_text::{TextError, TextStack};
 use mutirao_wire::FileName;
 use std::path::{Path, PathBuf};
@@ -15,8 +22,6 @@ pub const VILLAGE: &str = "village";
 
 /// Largest weights file read, in bytes.
 const WEIGHTS_BYTES_MAX: u64 = 64 << 30;
-/// Largest configuration, tokenizer or template file read, in bytes.
-const SIDE_BYTES_MAX: u64 = 64 << 20;
 
 /// Why a model could not be opened.
 #[derive(Debug, Error)]
@@ -31,15 +36,12 @@ pub enum ModelError {
     /// A file of the model could not be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The directory has no chat template.
-    #[error(
-        "{} has no chat template (chat_template.jinja, or in tokenizer_config.json)",
-        path.display()
-    )]
-    NoTemplate {
-        /// The directory.
-        path: PathBuf,
-    },
+    /// There is no published model, or it is refused.
+    #[error(transparent)]
+    Published(#[from] PublishedError),
+    /// Another program's cache does not have it.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
     /// The model does not convert.
     #[error("model {name}: {source}")]
     Convert {
@@ -128,7 +130,7 @@ pub struct Listed {
     pub name: String,
     /// Where it comes from.
     pub source: String,
-    /// Size of its weights as published, in bytes.
+    /// Size of its file, or of its weights as published while it was never opened, in bytes.
     pub bytes: u64,
 }
 
@@ -136,42 +138,90 @@ pub struct Listed {
 #[derive(Debug, Clone)]
 pub struct Models {
     folder: PathBuf,
+    caches: Caches,
 }
 
 impl Models {
     /// The models under `data/models`, and the embedded one.
     #[must_use]
     pub fn new(data: &Path) -> Self {
-        Self { folder: data.join("models") }
+        Self { folder: data.join("models"), caches: Caches::find(|_| None) }
     }
 
-    /// Opens a model by name, or by the path of a directory.
+    /// And those that other programs keep.
+    #[must_use]
+    pub fn with(self, caches: Caches) -> Self {
+        Self { caches, ..self }
+    }
+
+    /// Opens a model by name, or by the path of a directory or file.
     ///
     /// # Errors
     /// [`ModelError`] when there is no such model, or its files are refused.
     pub fn open(&self, name: &str) -> Result<Opened, ModelError> {
         let name = name.strip_suffix(":latest").unwrap_or(name);
-        let package = self.package(name)?;
-        let source = Source {
-            config: &package.config,
-            weights: &package.weights,
-            tokenizer: &package.tokenizer,
-            template: &package.template,
-        };
         let named = || name.to_owned();
-        let file = load::convert(&source, Profile::W8)
-            .map_err(|source| ModelError::Convert { name: named(), source })?;
-        let model = Model::from_bytes(&file)
+        let model = Model::from_bytes(&self.file(name)?)
             .map_err(|source| ModelError::Load { name: named(), source })?;
         let text = TextStack::new(model.tokenizer(), model.template(), model.vocabulary())
             .map_err(|source| ModelError::Text { name: named(), source })?;
         Ok(Opened { name: named(), model: Arc::new(model), text })
     }
 
+    /// The bytes of a model file: as it is kept, or converted now.
+    fn file(&self, name: &str) -> Result<Vec<u8>, ModelError> {
+        let failed = |source| ModelError::Convert { name: name.to_owned(), source };
+        if name == VILLAGE {
+            let Package { config, weights, tokenizer, template } = &village();
+            let source = Source { config, weights, tokenizer, template };
+            return load::convert(&source, Profile::W8).map_err(failed);
+        }
+        let place = self.place(name)?;
+        let kept = if place.is_dir() { place.join(MODEL_FILE) } else { place.clone() };
+        let is_ours = place.is_dir() || place.extension().is_some_and(|kind| kind == "mutirao");
+        if is_ours && kept.is_file() {
+            return Ok(files::read_bounded(&kept, WEIGHTS_BYTES_MAX)?);
+        }
+        let found = Found::open(&place)?;
+        if place == self.folder.join(name) && self.keep(&found, &place, name).is_ok() {
+            return Ok(files::read_bounded(&kept, WEIGHTS_BYTES_MAX)?);
+        }
+        let mut file = InMemoryFile::default();
+        convert_into(&found.published(), Profile::W8, &Serial, &mut file).map_err(failed)?;
+        Ok(file.into_bytes())
+    }
+
+    /// Converts a model of the data directory once and for all.
+    fn keep(&self, found: &Found, place: &Path, name: &str) -> Result<(), ModelError> {
+        let part = self.folder.join(format!(".{name}.converting"));
+        convert(found, name, &part, Profile::W8, &Serial, &mut |_| {})?;
+        let (from, to) = (part.join(MODEL_FILE), place.join(MODEL_FILE));
+        std::fs::rename(&from, &to).map_err(files::failed("create", &to))?;
+        let _ = std::fs::remove_dir(&part);
+        Ok(())
+    }
+
+    /// Where a model of this name is.
+    pub(crate) fn place(&self, name: &str) -> Result<PathBuf, ModelError> {
+        let unknown = || ModelError::Unknown { name: name.to_owned() };
+        self.cached(name).unwrap_or_else(|| {
+            self.directory(name).filter(|path| path.exists()).ok_or_else(unknown)
+        })
+    }
+
+    /// Where another program keeps it, for the names of other programs.
+    fn cached(&self, name: &str) -> Option<Result<PathBuf, ModelError>> {
+        if let Some(repository) = Repository::parse(name) {
+            let found = repository.and_then(|repository| repository.snapshot(&self.caches));
+            return Some(found.map_err(ModelError::from));
+        }
+        caches::ollama(name, &self.caches).map(|found| found.map_err(ModelError::from))
+    }
+
     /// Whether a model can be named so.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        name == VILLAGE || self.directory(name).is_some_and(|path| path.is_dir())
+        name == VILLAGE || self.place(name).is_ok()
     }
 
     /// The published files of a model.
@@ -215,7 +265,8 @@ impl Models {
             entry.path().is_dir() && !entry.file_name().to_string_lossy().starts_with('.')
         };
         for entry in entries.flatten().filter(whole) {
-            let weights = std::fs::metadata(entry.path().join("model.safetensors"));
+            let size = |file: &str| std::fs::metadata(entry.path().join(file));
+            let weights = size(MODEL_FILE).or_else(|_| size("model.safetensors"));
             listed.push(Listed {
                 name: entry.file_name().to_string_lossy().into_owned(),
                 source: entry.path().display().to_string(),
@@ -243,20 +294,23 @@ fn read_package(path: &Path) -> Result<Package, ModelError> {
         config: side("config.json")?,
         weights: files::read_bounded(&path.join("model.safetensors"), WEIGHTS_BYTES_MAX)?,
         tokenizer: side("tokenizer.json")?,
-        template: read_template(path)?,
+        template: template(path)?,
     })
 }
 
-/// The template stands in a file of its own, or as a string in `tokenizer_config.json`.
-fn read_template(path: &Path) -> Result<Vec<u8>, ModelError> {
-    let own = files::read_if_there(&path.join("chat_template.jinja"), SIDE_BYTES_MAX)?;
-    if let Some(template) = own {
-        return Ok(template);
-    }
-    let config = files::read_if_there(&path.join("tokenizer_config.json"), SIDE_BYTES_MAX)?;
-    let config: Option<serde_json::Value> =
-        config.and_then(|text| serde_json::from_slice(&text).ok());
-    let template = config.as_ref().and_then(|config| config.get("chat_template")?.as_str());
-    let template = template.map(|template| template.as_bytes().to_vec());
-    template.ok_or_else(|| ModelError::NoTemplate { path: path.to_owned() })
+/// Converts a published model to a model file in `folder`, or goes on with that.
+pub(crate) fn convert(
+    found: &Found,
+    name: &str,
+    folder: &Path,
+    profile: Profile,
+    pool: &dyn Pool,
+    progress: &mut dyn FnMut(&Progress),
+) -> Result<Converted, ModelError> {
+    let mut desk = Desk::open(folder, progress)?;
+    let converted = convert_into(&found.published(), profile, pool, &mut desk);
+    let failed = |source| ModelError::Convert { name: name.to_owned(), source };
+    let converted = converted.map_err(failed)?;
+    desk.close()?;
+    Ok(converted)
 }

@@ -25,17 +25,20 @@ pub enum FileName {
     Template,
     /// `generation_config.json`
     Generation,
+    /// `model.mutirao`: all of it, converted.
+    Model,
 }
 
 impl FileName {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Config,
         Self::Weights,
         Self::Tokenizer,
         Self::TokenizerConfig,
         Self::Template,
         Self::Generation,
+        Self::Model,
     ];
 
     /// Its name in a directory.
@@ -48,6 +51,7 @@ impl FileName {
             Self::TokenizerConfig => "tokenizer_config.json",
             Self::Template => "chat_template.jinja",
             Self::Generation => "generation_config.json",
+            Self::Model => "model.mutirao",
         }
     }
 }

@@ -1,17 +1,19 @@
-//! `mutirao pull`, `mutirao push` and `mutirao import`: models that come to stay, here or there.
+//! `mutirao pull` and `mutirao push`: models that come to stay, here or there.
 
-use crate::args::PullArguments;
+use crate::args::{ImportArguments, PullArguments};
 use crate::print::Printer;
 use anyhow::Context;
 use mutirao_node::Node;
 use mutirao_node::library::Arrived;
 use serde_json::json;
 use std::io::{IsTerminal, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
 /// Gets a model from everybody who has it.
 pub fn run(node: &Node, pull: &PullArguments, printer: Printer) -> anyhow::Result<ExitCode> {
+    if pull.model.starts_with("hf://") {
+        return from_hub(node, &pull.model, printer);
+    }
     let from = pull.from.iter().map(|ticket| ticket.trim().parse());
     let from = from.collect::<Result<Vec<_>, _>>().context("--from takes a ticket")?;
     let arrived = super::runtime()?.block_on(node.pull(&pull.model, &from, show))?;
@@ -34,14 +36,11 @@ pub fn push(node: &Node, model: &str, to: &str, printer: Printer) -> anyhow::Res
     Ok(ExitCode::SUCCESS)
 }
 
-/// Copies a model from a directory.
-pub fn import(
-    node: &Node,
-    directory: &Path,
-    name: Option<&str>,
-    printer: Printer,
-) -> anyhow::Result<ExitCode> {
-    Ok(said(&node.import(directory, name)?, printer))
+/// Fetches from the hub into its cache, and imports what came.
+fn from_hub(node: &Node, name: &str, printer: Printer) -> anyhow::Result<ExitCode> {
+    super::runtime()?.block_on(node.fetch_from_hub(name, show))?;
+    let import = ImportArguments::of(name);
+    super::import::run(node, &import, printer)
 }
 
 fn said(arrived: &Arrived, printer: Printer) -> ExitCode {
@@ -58,7 +57,7 @@ fn said(arrived: &Arrived, printer: Printer) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn mib(bytes: u64) -> String {
+pub(super) fn mib(bytes: u64) -> String {
     format!("{} MiB", bytes.div_ceil(1 << 20))
 }
 

@@ -79,6 +79,7 @@ pub(super) fn resolve(settings: &Settings, home: &Home) -> Result<Config, Config
         end_hour: hour("end_hour")?,
         receipts: yes("receipts")?,
         receipt_days: read.number("receipt_days")?,
+        caches: home.caches.clone(),
     })
 }
 

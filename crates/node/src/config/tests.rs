@@ -3,7 +3,8 @@
 use super::*;
 
 fn home() -> Home {
-    Home { config: "/home/ana/.config/mutirao".into(), data: "/home/ana/data".into() }
+    let caches = crate::caches::Caches::find(|_| None);
+    Home { config: "/home/ana/.config/mutirao".into(), data: "/home/ana/data".into(), caches }
 }
 
 #[test]

@@ -183,7 +183,8 @@ impl Models {
             return Ok(files::read_bounded(&kept, WEIGHTS_BYTES_MAX)?);
         }
         let found = Found::open(&place)?;
-        if place == self.folder.join(name) && self.keep(&found, &place, name).is_ok() {
+        let is_of_ours = !name.contains('/');
+        if is_of_ours && self.keep(&found, &place, name).is_ok() {
             return Ok(files::read_bounded(&kept, WEIGHTS_BYTES_MAX)?);
         }
         let mut file = InMemoryFile::default();

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod files;
+mod ledger;
 mod model;
 mod published;
 mod session;

@@ -1,20 +1,24 @@
 //! The list of targets, by name.
 
-use crate::{files, model, published, session, text, wire};
+use crate::{files, ledger, model, published, session, text, wire};
 
 /// A kind of input: its name, which is that of its folder in the corpus, and what takes it.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
+    ("address", ledger::address),
+    ("block", ledger::block),
     ("files", files::files),
     ("gguf", published::gguf),
+    ("memo", ledger::memo),
     ("model", model::model),
     ("request", files::request),
     ("session", session::session),
     ("shards", published::shards),
     ("template", text::template),
     ("tokenizer", text::tokenizer),
+    ("transaction", ledger::transaction),
     ("wire", wire::wire),
 ];
 

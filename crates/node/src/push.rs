@@ -31,6 +31,12 @@ pub enum BringError {
         /// How many there are.
         how_many: &'static str,
     },
+    /// The model is read in another program's folder and is not kept here.
+    #[error("{name} is read where it lies and is not kept here; `mutirao import` it, then push it")]
+    NotKept {
+        /// The model.
+        name: String,
+    },
     /// The model cannot be read.
     #[error(transparent)]
     Library(#[from] LibraryError),
@@ -78,6 +84,9 @@ impl Node {
             place.map_err(crate::files::failed("write in", data)).map_err(AskError::from)?;
         let shelf = Shelf::open(place.path()).await.map_err(LibraryError::from)?;
         let manifest = self.shelve(&opened, &shelf).await?;
+        if manifest.files.is_empty() {
+            return Err(BringError::NotKept { name: opened.name.clone() });
+        }
         let (model, bytes) = (manifest.model, manifest.bytes());
         let offer = PushOffer { name: name_of(&opened.name), manifest };
         let pushed = mutirao_net::blobs::push(&keys.peer, &shelf, &peer, &offer, progress).await;

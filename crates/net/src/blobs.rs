@@ -8,9 +8,10 @@
 //! **Construction.** Three protocols on the endpoint of a node. On [`MODELS_ALPN`] a stream carries
 //! one model id there and its manifest back. On the protocol of `iroh-blobs` the files travel,
 //! verified against their BLAKE3 hash every 16 KiB. On [`PUSH_ALPN`] a peer offers a model itself.
-//! **Attacks.** A false manifest costs a download and is found when the model is opened. A false byte is found at once and costs its sender the
-//! range. A silent peer loses its range after [`SILENCE`]. **Limits.** A manifest is below
-//! [`MANIFEST_BYTES_MAX`]; the size of files is the puller's to judge, before it pulls.
+//! **Attacks.** A false manifest costs a download and is found when the model is opened. A false
+//! byte is found at once and costs its sender the range. A silent peer loses its range after
+//! [`SILENCE`]. **Limits.** A manifest is below [`MANIFEST_BYTES_MAX`]; the size of files is the
+//! puller's to judge, before it pulls.
 
 mod pull;
 mod push;

@@ -25,8 +25,8 @@ const FIRST_WORD: Duration = Duration::from_secs(2);
 /// Events that wait for a slow reader; then the writing waits.
 const EVENTS_WAITING: usize = 64;
 
-/// Answers with a stream of chunks. Whatever fails before the first word, and soon, is an error with
-/// its own status, as it is without a stream.
+/// Answers with a stream of chunks. Whatever fails soon, and before the first word, is an error
+/// with its own status, as it is without a stream.
 pub async fn respond(
     door: Arc<Door>,
     ask: Ask,

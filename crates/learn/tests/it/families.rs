@@ -79,8 +79,8 @@ fn integers_stay_near_the_floats_they_were_made_of() {
         assert!(found.positions >= 500, "{name}");
         let divergence = found.mean_divergence();
         assert!(divergence <= 1e-3, "{name}: KL {divergence}");
-        // The last two norm what each half adds, so that every error of a weight counts in full;
-        // and after a minute of training many first choices are nearly ties.
+        // Where both halves of a layer are normed behind, it is not 99 in a hundred yet: see
+        // docs/families.md.
         let least = if matches!(name, "gemma2" | "gemma3") { 0.985 } else { 0.99 };
         assert!(found.same_choice_share() >= least, "{name}: {}", found.same_choice_share());
         assert!(found.perplexity_change().abs() <= 0.003, "{name}: {}", found.perplexity_change());

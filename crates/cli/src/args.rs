@@ -272,7 +272,7 @@ pub enum LearnCommand {
 }
 
 /// Steps of the shipped model's run.
-const VILLAGE_STEPS: u64 = 12_000;
+const VILLAGE_STEPS: u64 = 11_000;
 
 /// A training run.
 #[derive(Debug, Args)]

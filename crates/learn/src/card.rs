@@ -82,11 +82,12 @@ pub fn card(recipe: &Recipe, results: &Results<'_>) -> String {
          village, questions) are the exception. What others are made of (the tables up to ten, \
          small differences, number words that no rule gives) is always taught and never asked \
          here.\n\n\
-         Two tasks were made easier, because a model of this size did not learn them from forty \
+         Some tasks were made easier, because a model of this size did not learn them from forty \
          million tokens: *where* follows one person from place to place (it was several people, \
-         one of them to be looked up by name, .27), and *spell* asks for words of the village (it \
-         was strangers' names too, .68). Sums beyond two digits, products of numbers beyond the \
-         teens, and divisions belong to *unknown*.\n\n\
+         one of them to be looked up by name, .27), *spell* asks for words of the village (it was \
+         strangers' names too, .68), and *multiply* has one factor of at most ten (the teens with \
+         one another were in it, .77). Sums of two numbers of three digits, products of two \
+         numbers beyond ten, and divisions belong to *unknown*.\n\n\
          {}{agreement}",
         shape.parameters(),
         shape.hidden,

@@ -109,11 +109,13 @@ impl Task {
     /// How often the task comes up in training, relative to the others.
     const fn weight(self) -> u32 {
         match self {
-            Self::Unknown => 34,
-            Self::Add | Self::Subtract | Self::Multiply => 28,
-            Self::Compare | Self::List => 26,
+            Self::Unknown | Self::List => 34,
+            Self::Add | Self::Multiply => 32,
+            Self::Subtract => 28,
+            Self::Compare => 24,
             Self::Unit | Self::Extract => 22,
-            Self::Tool | Self::WordProblem | Self::Spell => 18,
+            Self::Spell => 20,
+            Self::Tool | Self::WordProblem => 18,
             Self::Words => 14,
             Self::Where | Self::Day => 12,
             Self::Village | Self::Questions => 10,

@@ -2,6 +2,7 @@
 
 use super::{Item, ask};
 use crate::dice::Dice;
+use std::cmp::Ordering;
 
 /// A number of mixed magnitude: small ones must be met often enough to be learned by heart.
 fn number(dice: &mut Dice, high: u32) -> u32 {
@@ -9,8 +10,18 @@ fn number(dice: &mut Dice, high: u32) -> u32 {
     dice.between(0, top)
 }
 
+/// Two numbers to be added. One in four is of three digits and one of two: the second half of every
+/// product is such a sum, and what is met only inside of others is not learned.
+fn summands(dice: &mut Dice) -> (u32, u32) {
+    match dice.below(8) {
+        0 => (10 * dice.between(10, 89), dice.between(1, 99)),
+        1 => (dice.between(100, 899), dice.between(1, 99)),
+        _ => (number(dice, 99), number(dice, 99)),
+    }
+}
+
 pub(super) fn add(dice: &mut Dice) -> Item {
-    let (a, b) = (number(dice, 99), number(dice, 99));
+    let (a, b) = summands(dice);
     let user = ask(
         dice,
         &[
@@ -73,8 +84,7 @@ const fn is_table(a: u32, b: u32) -> bool {
 pub(super) fn multiply(dice: &mut Dice) -> Item {
     let (a, b) = match dice.below(10) {
         0..=2 => (dice.between(0, 10), dice.between(0, 10)),
-        3 | 4 => (dice.between(11, 19), dice.between(11, 19)),
-        5..=7 => (dice.between(11, 99), dice.between(2, 10)),
+        3..=6 => (dice.between(11, 99), dice.between(2, 10)),
         _ => (dice.between(2, 10), dice.between(11, 99)),
     };
     let user = ask(
@@ -94,7 +104,8 @@ pub(super) fn multiply(dice: &mut Dice) -> Item {
     item.taught_if(is_table(a, b))
 }
 
-/// Two different numbers of equally many digits.
+/// Two different numbers of equally many digits. The digits are compared one pair after the other
+/// until a pair differs, and only then the numbers are: what was not written down was guessed.
 pub(super) fn compare(dice: &mut Dice) -> Item {
     let (low, high) = *dice.pick(&[(10, 99), (10, 99), (100, 999)]);
     let a = dice.between(low, high);
@@ -106,7 +117,26 @@ pub(super) fn compare(dice: &mut Dice) -> Item {
         dice,
         &[format!("Which is {word}, {a} or {b}?"), format!("Which number is {other}: {a} or {b}?")],
     );
-    Item::new(format!("cmp {} {}", a.min(b), a.max(b)), user, format!("{winner} is {word}."))
+    let steps = format!("{}, {a} {} {b}", digit_pairs(a, b), sign(a, b));
+    let key = format!("cmp {} {}", a.min(b), a.max(b));
+    Item::new(key, user, format!("{steps}. {winner} is {word}."))
+}
+
+fn sign<T: Ord>(a: T, b: T) -> &'static str {
+    match a.cmp(&b) {
+        Ordering::Less => "<",
+        Ordering::Equal => "=",
+        Ordering::Greater => ">",
+    }
+}
+
+/// The pairs of digits from the left up to the first that differ: "4 = 4, 5 < 7".
+fn digit_pairs(a: u32, b: u32) -> String {
+    let (a, b) = (a.to_string(), b.to_string());
+    let same = a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count();
+    let pairs = a.chars().zip(b.chars()).take(same + 1);
+    let pairs: Vec<String> = pairs.map(|(a, b)| format!("{a} {} {b}", sign(a, b))).collect();
+    pairs.join(", ")
 }
 
 const ONES: [&str; 20] = [

@@ -91,7 +91,28 @@ fn the_larger_is_larger_and_the_smaller_smaller() {
         let asked = numbers_in(&example.user);
         let larger = example.user.contains("larger") || example.user.contains("bigger");
         let expected = if larger { asked.iter().max() } else { asked.iter().min() };
-        assert_eq!(numbers_in(&example.assistant).first(), expected, "{example:?}");
+        let (steps, said) = example.assistant.split_once(". ").expect("two sentences");
+        assert_eq!(numbers_in(said).first(), expected, "{example:?}");
+        let last = steps.rsplit(", ").next().expect("the numbers themselves");
+        assert_eq!(numbers_in(last), asked, "{example:?}");
+    }
+}
+
+#[test]
+fn every_sign_between_two_digits_or_numbers_is_true_and_the_last_is_decided_by_a_pair_of_digits() {
+    for example in draw(Task::Compare, 300, Split::Train) {
+        let (steps, _) = example.assistant.split_once(". ").expect("two sentences");
+        let parts: Vec<&str> = steps.split(", ").collect();
+        for part in &parts {
+            let [a, b] = numbers_in(part)[..] else { panic!("{part}") };
+            let sign = if a < b { '<' } else { ['=', '>'][usize::from(a > b)] };
+            assert!(part.contains(sign), "{example:?}");
+        }
+        let sign = |part: &str| part.split(' ').nth(1).map(str::to_owned);
+        let (numbers, digits) = parts.split_last().expect("the numbers themselves");
+        let (deciding, same) = digits.split_last().expect("a pair of digits");
+        assert_eq!(sign(deciding), sign(numbers), "{example:?}");
+        assert!(same.iter().all(|pair| pair.contains('=')), "{example:?}");
     }
 }
 
@@ -185,15 +206,13 @@ fn lists_and_letters_come_back_in_the_order_that_was_asked() {
     }
     for example in draw(Task::Spell, 300, Split::Train) {
         let (letters, more) = example.assistant.split_once('.').expect("a sentence");
-        let word: String = letters
-            .replace("Letters: ", "")
-            .split([' ', ','])
-            .filter(|part| part.chars().all(char::is_alphabetic))
-            .collect();
+        let word = letters.replace("Letters: ", "").replace(' ', "");
         assert!(example.user.contains(&word), "{example:?}");
         let said = more.trim_end_matches('.').rsplit(' ').next().expect("a word");
         if example.user.starts_with("How many") {
-            assert_eq!(more, format!(" {} letters.", word.len()), "{example:?}");
+            let numbered = (1..).zip(word.chars()).map(|(at, letter)| format!("{at} {letter}"));
+            let numbered = numbered.collect::<Vec<_>>().join(", ");
+            assert_eq!(more, format!(" {numbered}. {} letters.", word.len()), "{example:?}");
         } else if example.user.contains("last letter") {
             assert!(word.ends_with(said), "{example:?}");
         } else if example.user.contains("first letter") {

@@ -191,7 +191,8 @@ fn word_to_spell(dice: &mut Dice) -> &'static str {
     lists.into_iter().flatten().nth(number).unwrap_or(&WORDS[0])
 }
 
-/// Letters. They are all named before anything is said about them, and numbered to be counted.
+/// Letters. They are all named before anything is said about them, and then numbered to be counted:
+/// a word is spelled in the same way whatever is asked about it.
 pub(super) fn spell(dice: &mut Dice) -> Item {
     let word = word_to_spell(dice);
     let letters: Vec<String> = word.chars().map(String::from).collect();
@@ -209,7 +210,7 @@ pub(super) fn spell(dice: &mut Dice) -> Item {
             let user = format!("How many letters are in {word}?");
             let numbered = (1..).zip(&letters).map(|(at, letter)| format!("{at} {letter}"));
             let numbered = numbered.collect::<Vec<_>>().join(", ");
-            (1, user, format!("{numbered}. {} letters.", letters.len()))
+            (1, user, format!("{spaced} {numbered}. {} letters.", letters.len()))
         }
         7 | 8 => {
             let user = format!("What is the first letter of {word}?");

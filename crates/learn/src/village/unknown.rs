@@ -370,8 +370,7 @@ fn stranger(dice: &mut Dice) -> Asked {
 /// Two numbers of which at least one is larger than any that is taught.
 fn large_numbers(dice: &mut Dice) -> (u32, u32) {
     match dice.below(4) {
-        0 => (dice.between(100, 999), dice.between(2, 999)),
-        1 => (dice.between(11, 999), dice.between(100, 999)),
+        0 | 1 => (dice.between(100, 999), dice.between(100, 999)),
         2 => (dice.between(1000, 99_999), dice.between(2, 99_999)),
         _ => (dice.between(100, 9999), dice.between(100, 9999)),
     }
@@ -379,13 +378,16 @@ fn large_numbers(dice: &mut Dice) -> (u32, u32) {
 
 fn too_large(dice: &mut Dice) -> Asked {
     if dice.chance(30) {
-        let (a, b) = (dice.between(20, 99), dice.between(20, 99));
+        let (a, b) = (dice.between(11, 99), dice.between(11, 99));
         let wordings =
             [format!("What is {a} x {b}?"), format!("{a} * {b}"), format!("Multiply {a} by {b}.")];
         return asked(dice, &format!("product {a} {b}"), &wordings);
     }
-    let (a, b) = large_numbers(dice);
+    let (a, mut b) = large_numbers(dice);
     let sign = *dice.pick(&["+", "-", "x", "*", "plus", "minus", "times"]);
+    if !matches!(sign, "+" | "plus") && dice.chance(30) {
+        b = dice.between(2, 99);
+    }
     let wordings = [
         format!("What is {a} {sign} {b}?"),
         format!("{a} {sign} {b}"),

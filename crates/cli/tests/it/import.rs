@@ -62,7 +62,7 @@ fn published(person: &Person) -> PathBuf {
         for _ in 0..shape.iter().product() {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             // Numbers of half a hundredth to three hundredths, of either sign.
-            let half = 0x3BA0 + (state >> 24) as u16 | ((state >> 16) as u16 & 0x8000);
+            let half = (0x3BA0 + (state >> 24) as u16) | ((state >> 16) as u16 & 0x8000);
             data.extend(half.to_le_bytes());
         }
         let place = json!({ "dtype": "BF16", "shape": shape, "data_offsets": [start, data.len()] });

@@ -122,7 +122,7 @@ pub(super) fn compare(dice: &mut Dice) -> Item {
     Item::new(key, user, format!("{steps}. {winner} is {word}."))
 }
 
-fn sign<T: Ord>(a: T, b: T) -> &'static str {
+fn sign<T: Ord + Copy>(a: T, b: T) -> &'static str {
     match a.cmp(&b) {
         Ordering::Less => "<",
         Ordering::Equal => "=",

@@ -147,8 +147,10 @@ fn windows(config: &Config, family: &str) -> Result<Vec<Option<usize>>, Referenc
         Ok(match family {
             "mistral" => config.find("sliding_window").is_some(),
             "qwen2" | "qwen3" => uses && layer >= config.count_or("max_window_layers", layers)?,
-            "gemma2" => layer % 2 == 0,
-            "gemma3_text" => (layer + 1) % config.count_or("sliding_window_pattern", 6)? != 0,
+            "gemma2" => layer.is_multiple_of(2),
+            "gemma3_text" => {
+                !(layer + 1).is_multiple_of(config.count_or("sliding_window_pattern", 6)?)
+            }
             _ => false,
         })
     };

@@ -65,8 +65,13 @@ pub enum PublishedError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The weights are refused.
-    #[error(transparent)]
-    Safetensors(#[from] SafetensorsError),
+    #[error("the weights of model {}: {source}", path.display())]
+    Safetensors {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: SafetensorsError,
+    },
     /// The file is refused.
     #[error(transparent)]
     Gguf(#[from] GgufError),
@@ -155,17 +160,18 @@ fn directory(path: &Path) -> Result<Found, PublishedError> {
 }
 
 fn weights(path: &Path) -> Result<(OnDisk, Catalogue), PublishedError> {
+    let refused = |source| PublishedError::Safetensors { path: path.to_owned(), source };
     let whole = path.join("model.safetensors");
     let index = path.join("model.safetensors.index.json");
     if whole.is_file() {
         let files = OnDisk::open([whole])?;
-        let catalogue = Catalogue::safetensors(&files)?;
+        let catalogue = Catalogue::safetensors(&files).map_err(refused)?;
         return Ok((files, catalogue));
     }
     if let Some(index) = files::read_if_there(&index, SIDE_BYTES_MAX)? {
-        let shards = Shards::parse(&index)?;
+        let shards = Shards::parse(&index).map_err(refused)?;
         let files = OnDisk::open(shards.files.iter().map(|name| path.join(name)))?;
-        let catalogue = Catalogue::sharded(&files, &shards)?;
+        let catalogue = Catalogue::sharded(&files, &shards).map_err(refused)?;
         return Ok((files, catalogue));
     }
     let path = path.to_owned();

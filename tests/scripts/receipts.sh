@@ -69,6 +69,8 @@ provider() {
 
 # broken <argument...>: asks the circle, and kills whoever answers once its words are seen.
 broken() {
+  # What the answer before this one left there is not who writes now.
+  : >"$place/seen.txt"
   ask --privacy circle "$@" &
   local asking=$! writer=
   count=$((count + 1))

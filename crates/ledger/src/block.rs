@@ -42,7 +42,7 @@ impl Decode for Block {
 }
 
 /// One transaction of many: its own bound holds, not that of what follows it.
-fn transaction(input: &mut Reader<'_>) -> Result<Transaction, DecodeError> {
+pub(crate) fn transaction(input: &mut Reader<'_>) -> Result<Transaction, DecodeError> {
     Ok(Transaction { body: Decode::decode(input)?, proofs: Decode::decode(input)? })
 }
 

@@ -20,6 +20,8 @@ pub mod payment;
 pub mod range;
 pub mod rules;
 pub mod scan;
+pub mod sealed;
+pub mod service;
 pub mod sigma;
 pub mod state;
 #[cfg(any(test, feature = "testing"))]

@@ -104,6 +104,30 @@ pub struct BalanceKey {
     tag: Secret,
 }
 
+impl Encode for ReceiveKey {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.view.encode(out);
+        self.spend_public.encode(out);
+    }
+}
+impl Decode for ReceiveKey {
+    fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { view: Secret::decode(input)?, spend_public: Point::decode(input)? })
+    }
+}
+
+impl Encode for BalanceKey {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.receive.encode(out);
+        self.tag.encode(out);
+    }
+}
+impl Decode for BalanceKey {
+    fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { receive: ReceiveKey::decode(input)?, tag: Secret::decode(input)? })
+    }
+}
+
 /// Moves value: `k_s`, `k_t`, `k_v`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpendKey {
@@ -339,6 +363,10 @@ mod tests {
         let (x, y) = keys.one_time_secrets(index, (&a, &b));
         assert_eq!(keys.balance_key().tag_secret(index, &a), x);
         assert_eq!(keys.balance_key().receive_key(), &keys.receive_key());
+        let lower = keys.balance_key();
+        assert_eq!(BalanceKey::from_bytes(&lower.to_bytes()), Ok(lower));
+        let lowest = keys.receive_key();
+        assert_eq!(ReceiveKey::from_bytes(&lowest.to_bytes()), Ok(lowest));
         let spend = keys.receive_key().address(Network::Main, index).spend;
         let one_time = spend.inner() + generators().key(&a, &b);
         assert_eq!(generators().key(&x.0, &y.0), one_time);

@@ -3,6 +3,7 @@
 //! and an ordinary test with the bytes that were worth keeping (`fuzz/corpus`).
 #![forbid(unsafe_code)]
 
+mod chain;
 mod files;
 mod ledger;
 mod model;

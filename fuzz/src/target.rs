@@ -1,6 +1,6 @@
 //! The list of targets, by name.
 
-use crate::{files, ledger, model, published, session, text, wire};
+use crate::{chain, files, ledger, model, published, session, text, wire};
 
 /// A kind of input: its name, which is that of its folder in the corpus, and what takes it.
 pub type Target = (&'static str, fn(&[u8]));
@@ -9,6 +9,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("address", ledger::address),
     ("block", ledger::block),
+    ("chain", chain::chain),
     ("files", files::files),
     ("gguf", published::gguf),
     ("memo", ledger::memo),

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod backend;
+pub mod chain;
 mod demo;
 mod door;
 mod error;
@@ -25,5 +26,6 @@ pub use backend::{
 pub use demo::Kill;
 pub use door::{Door, DoorSettings, serve};
 pub use error::ApiError;
+pub use guard::Guard;
 pub use hub::{Hub, HubError, HubFile};
 pub use openai::ChatRequest;

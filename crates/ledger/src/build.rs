@@ -274,6 +274,7 @@ impl Draft {
 
     /// All payments in their final order: wanted ones, carriers of deeds, change, a blank where
     /// there would be one output alone.
+    // spec: CHAIN-7.3
     fn payments(
         &mut self,
         wish: &Wish,

@@ -8,6 +8,7 @@
     allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_truncation)
 )]
 
+pub mod anatomy;
 pub mod block;
 pub mod build;
 pub mod cell;

@@ -25,6 +25,8 @@ pub const PIECES_BYTES_MAX: usize = SEALED_BYTES_MAX;
 pub const CELLS_MAX: usize = 64;
 /// Bytes of the reason of a refusal at most.
 pub const REASON_BYTES_MAX: usize = 512;
+/// Bytes of a genesis at most; what is in it is the business of whoever orders blocks.
+pub const GENESIS_BYTES_MAX: usize = 1 << 16;
 /// Bytes of an address as [`Address::to_bytes`] makes it.
 const ADDRESS_BYTES: usize = 70;
 
@@ -138,6 +140,8 @@ pub enum Question {
         /// How much.
         amount: Amount,
     },
+    /// What the chain began with; its hash is the chain id: [`Answer::Genesis`].
+    Genesis,
 }
 
 impl Encode for Question {
@@ -170,6 +174,7 @@ impl Encode for Question {
                 put_address(out, address);
                 amount.encode(out);
             }
+            Self::Genesis => 7u8.encode(out),
         }
     }
 }
@@ -183,6 +188,7 @@ impl Decode for Question {
             4 => Self::Submit(Box::new(Transaction::decode(input)?)),
             5 => Self::Cells(input.list("cells", CELLS_MAX)?),
             6 => Self::Faucet { address: take_address(input)?, amount: Amount::decode(input)? },
+            7 => Self::Genesis,
             value => return Err(DecodeError::Unknown { what: "question", value: value.into() }),
         })
     }
@@ -241,6 +247,8 @@ pub enum Answer {
     Cells(Vec<Option<Cell>>),
     /// There is no such thing here.
     Unknown,
+    /// The bytes of a genesis.
+    Genesis(Vec<u8>),
 }
 
 impl Encode for Answer {
@@ -276,6 +284,10 @@ impl Encode for Answer {
                 put_list(out, cells);
             }
             Self::Unknown => 7u8.encode(out),
+            Self::Genesis(bytes) => {
+                8u8.encode(out);
+                put_bytes(out, bytes);
+            }
         }
     }
 }
@@ -293,6 +305,7 @@ impl Decode for Answer {
             5 => Self::Refused(Refusal::decode(input)?),
             6 => Self::Cells(input.list("cells", CELLS_MAX)?),
             7 => Self::Unknown,
+            8 => Self::Genesis(input.bytes("genesis", GENESIS_BYTES_MAX)?),
             value => return Err(DecodeError::Unknown { what: "answer", value: value.into() }),
         })
     }

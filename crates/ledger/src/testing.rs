@@ -180,6 +180,7 @@ pub fn frozen() -> String {
         ("generator_W", hex(generators.w.bytes())),
         ("address_main", address(0).to_string()),
         ("address_sub_1", address(1).to_string()),
+        ("address_test", receive.address(Network::Test, SubaddressIndex::MAIN).to_string()),
         ("state_root", bank.state.summary.root().hex()),
         ("state_summary", hex(&bank.state.summary.to_bytes())),
         ("transaction_id", tx.id().0.hex()),

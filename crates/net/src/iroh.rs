@@ -9,7 +9,7 @@
 
 use crate::blobs::{self, Library, MODELS_ALPN, PUSH_ALPN, Pushed};
 use crate::link::{BoxFuture, FrameReceiver, FrameSender, Link, Net, NetError};
-use crate::{ALPN, Ticket};
+use crate::{ALPN, LEDGER_ALPN, Ticket};
 use ::iroh::endpoint::{
     Connection, Incoming, QuicTransportConfig, RecvStream, SendStream, VarInt, presets,
 };
@@ -42,6 +42,11 @@ pub type Gate = Arc<dyn Fn(&PeerKey) -> bool + Send + Sync>;
 pub struct Config {
     /// Where.
     pub listen: SocketAddr,
+    /// The protocol of the streams that it dials and accepts.
+    pub protocol: &'static [u8],
+    /// Who takes streams by which a ledger is asked, beside another protocol; without, there are
+    /// none.
+    pub ledger: Option<mpsc::Sender<Link>>,
     /// Most connections at once.
     pub connections_max: usize,
     /// Most streams at once on one connection.
@@ -62,6 +67,8 @@ impl Config {
     pub fn new(listen: SocketAddr) -> Self {
         Self {
             listen,
+            protocol: ALPN,
+            ledger: None,
             connections_max: 256,
             streams_max: 32,
             gate: Arc::new(|_| true),
@@ -81,6 +88,7 @@ impl std::fmt::Debug for Config {
 struct Node {
     endpoint: Endpoint,
     key: PeerKey,
+    protocol: &'static [u8],
     connections: Mutex<HashMap<PeerKey, Connection>>,
     accepted: Mutex<mpsc::Receiver<Link>>,
 }
@@ -115,7 +123,10 @@ pub async fn bind(key: &SigningKey, config: Config) -> Result<Arc<dyn Net>, NetE
 }
 
 async fn open(key: SigningKey, config: Config) -> Result<Node, String> {
-    let mut protocols = vec![ALPN.to_vec()];
+    let (protocol, mut protocols) = (config.protocol, vec![config.protocol.to_vec()]);
+    if config.ledger.is_some() {
+        protocols.push(LEDGER_ALPN.to_vec());
+    }
     if config.library.is_some() {
         protocols.extend([MODELS_ALPN.to_vec(), iroh_blobs::ALPN.to_vec()]);
     }
@@ -129,6 +140,7 @@ async fn open(key: SigningKey, config: Config) -> Result<Node, String> {
     Ok(Node {
         endpoint,
         key: key.peer_key(),
+        protocol,
         connections: Mutex::new(HashMap::new()),
         accepted: Mutex::new(receiver),
     })
@@ -209,12 +221,22 @@ async fn accept_streams(incoming: Incoming, config: Config, links: &mpsc::Sender
     if connection.alpn() == PUSH_ALPN {
         return blobs::hear(connection, config.pushes).await;
     }
-    if connection.alpn() != ALPN {
+    if connection.alpn() == LEDGER_ALPN && config.protocol != LEDGER_ALPN {
+        return match config.ledger {
+            Some(ledger) => accept_links(peer, &connection, &ledger).await,
+            None => connection.close(VarInt::from_u32(1), b"no ledger here"),
+        };
+    }
+    if connection.alpn() != config.protocol {
         if let Some(library) = config.library {
             library.serve(connection).await;
         }
         return;
     }
+    accept_links(peer, &connection, links).await;
+}
+
+async fn accept_links(peer: PeerKey, connection: &Connection, links: &mpsc::Sender<Link>) {
     while let Ok((sender, receiver)) = connection.accept_bi().await {
         if links.send(link(peer, sender, receiver)).await.is_err() {
             connection.close(VarInt::from_u32(0), b"closing");
@@ -233,7 +255,7 @@ impl Node {
             return Ok(connection);
         }
         let failed = |reason: String| NetError::Unreachable { peer: peer.key(), reason };
-        let connecting = self.endpoint.connect(address(peer).map_err(failed)?, ALPN);
+        let connecting = self.endpoint.connect(address(peer).map_err(failed)?, self.protocol);
         let connection = tokio::time::timeout(DIAL_LIMIT, connecting)
             .await
             .map_err(|_| failed(format!("no reply in {} s", DIAL_LIMIT.as_secs())))?

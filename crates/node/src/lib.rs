@@ -15,6 +15,7 @@ mod hub;
 pub mod keys;
 pub mod lan;
 pub mod learn;
+pub mod ledger;
 pub mod library;
 pub mod manners;
 pub mod models;

@@ -56,6 +56,7 @@ fn arb_cell() -> impl Strategy<Value = Cell> {
 fn arb_question() -> impl Strategy<Value = Question> {
     prop_oneof![
         Just(Question::Head),
+        Just(Question::Genesis),
         (any::<u64>(), any::<u16>())
             .prop_map(|(after, most)| Question::Compact { after: Height(after), most }),
         any::<u64>().prop_map(|height| Question::Block(Height(height))),
@@ -109,6 +110,7 @@ fn arb_answer() -> impl Strategy<Value = Answer> {
         arb_refusal().prop_map(Answer::Refused),
         vec(proptest::option::of(arb_cell()), 0..4).prop_map(Answer::Cells),
         Just(Answer::Unknown),
+        vec(any::<u8>(), 0..99).prop_map(Answer::Genesis),
     ]
 }
 
@@ -164,7 +166,7 @@ fn bounds_are_compared_before_anything_is_read() {
     }
     let error = Answer::from_bytes(&[1, 1, 4, 0, 0]).unwrap_err();
     assert!(matches!(error, DecodeError::TooLong { what: "pieces", maximum: 1024, .. }));
-    assert!(Question::from_bytes(&[7]).is_err() && Answer::from_bytes(&[8]).is_err());
+    assert!(Question::from_bytes(&[8]).is_err() && Answer::from_bytes(&[9]).is_err());
 }
 
 // spec: CHAIN-6.2

@@ -33,14 +33,20 @@ pub struct Person {
 impl World {
     /// With that many people and 1 000 000 base units each, in two notes.
     pub fn new(people: u64) -> Self {
+        Self::of(people, 1)
+    }
+
+    /// The same with other people, and another chance.
+    pub fn of(people: u64, seed: u8) -> Self {
         let rules = Rules::new(ChainId(Digest([7; 32])), Amount(10), 4);
-        let seed = Seed::new(&[1; 64]);
+        let rng = Seeded::new(people + 1_000 * (u64::from(seed) - 1));
+        let seed = Seed::new(&[seed; 64]);
         let person = |at| Person { keys: seed.account(at), notes: vec![] };
         let mut world = Self {
             rules,
             state: MemoryState::default(),
             people: (0..people).map(person).collect(),
-            rng: Seeded::new(people),
+            rng,
             past: vec![],
             spent: BTreeSet::new(),
         };

@@ -1,0 +1,4 @@
+//! `chain` of `mutirao-fuzz`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| mutirao_fuzz::run("chain", bytes));

@@ -9,7 +9,12 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod dotprod;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "each set reads its part"))]
 mod input;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 pub mod packed;
 pub(crate) mod rows;
 mod scalar;
@@ -51,6 +56,9 @@ macro_rules! widened {
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
                 Set::Avx512 => unsafe { avx512($($word),*) },
+                // What every processor of this architecture has is used in plain code too.
+                #[cfg(target_arch = "aarch64")]
+                Set::Neon | Set::Dotprod => rows::$plain($($word),*),
             }
         }
     };
@@ -69,6 +77,12 @@ enum Set {
     /// With BW, DQ, VL and VNNI; made only by [`Kernels::available`].
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// Made only by [`Kernels::available`], after asking the processor.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    /// NEON and dot products of bytes; made only by [`Kernels::available`].
+    #[cfg(target_arch = "aarch64")]
+    Dotprod,
 }
 
 impl Default for Kernels {
@@ -107,6 +121,13 @@ impl Kernels {
                 sets.push(Self(Set::Avx512));
             }
         }
+        #[cfg(target_arch = "aarch64")]
+        if std::arch::is_aarch64_feature_detected!("neon") {
+            sets.push(Self(Set::Neon));
+            if std::arch::is_aarch64_feature_detected!("dotprod") {
+                sets.push(Self(Set::Dotprod));
+            }
+        }
         sets
     }
 
@@ -119,17 +140,25 @@ impl Kernels {
             Set::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => "neon",
+            #[cfg(target_arch = "aarch64")]
+            Set::Dotprod => "dotprod",
         }
     }
 
     /// Entries of the memory that [`Kernels::input`] wants.
     #[must_use]
     pub fn input_entries(self, tokens: usize, stride: usize) -> usize {
-        match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            Set::Avx512 if tokens > 1 => Input::block_entries(tokens, stride),
-            _ => 0,
-        }
+        if tokens > 1 && self.has_blocks() { Input::block_entries(tokens, stride) } else { 0 }
+    }
+
+    /// Whether several tokens lie in blocks.
+    fn has_blocks(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self.0 == Set::Avx512;
+        #[cfg(not(target_arch = "x86_64"))]
+        false
     }
 
     /// Lays activations out: whole tokens of `stride` entries, each at most [`ENTRY_MAX`]. `memory`
@@ -151,6 +180,12 @@ impl Kernels {
             Set::Avx512 if input.tokens == 1 => input.with_limbs(),
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => input.with_blocks(memory),
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon if input.tokens == 1 => input.with_limbs(),
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => input,
+            #[cfg(target_arch = "aarch64")]
+            Set::Dotprod => input.with_limbs(),
         }
     }
 
@@ -175,6 +210,10 @@ impl Kernels {
             Set::Avx2 => avx2::accumulate(packed, tiles, input, out),
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => avx512::accumulate(packed, tiles, input, out),
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => neon::accumulate(packed, tiles, input, out),
+            #[cfg(target_arch = "aarch64")]
+            Set::Dotprod => dotprod::accumulate(packed, tiles, input, out),
         }
     }
 
@@ -188,7 +227,11 @@ impl Kernels {
         match self.0 {
             Set::Scalar => scalar::dots(query, keys, out),
             #[cfg(target_arch = "x86_64")]
-            Set::Avx2 | Set::Avx512 => avx2::dots(query, keys, out),
+            Set::Avx2 => avx2::dots(query, keys, out),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => avx512::dots(query, keys, out),
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon | Set::Dotprod => neon::dots(query, keys, out),
         }
     }
 
@@ -201,7 +244,11 @@ impl Kernels {
         match self.0 {
             Set::Scalar => scalar::mix(powers, values, out),
             #[cfg(target_arch = "x86_64")]
-            Set::Avx2 | Set::Avx512 => avx2::mix(powers, values, out),
+            Set::Avx2 => avx2::mix(powers, values, out),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => avx512::mix(powers, values, out),
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon | Set::Dotprod => neon::mix(powers, values, out),
         }
     }
 
@@ -225,6 +272,20 @@ impl Kernels {
         pub(crate) fn gate = rows::gate(
             g: &[i32], u: &[i32], bits: u32, opening: &[u32], wide: &mut [i64]
         ) -> u32;
+    }
+
+    widened! {
+        /// `op::attention::octaves` of scores that nothing caps.
+        pub(crate) fn octaves = rows::octaves(
+            dots: &[i32], multiplier: u16, shift: u32, out: &mut [i64]
+        );
+    }
+
+    widened! {
+        /// `op::attention::power` of octaves below the largest of them; the sum of all.
+        pub(crate) fn powers = rows::powers(
+            octaves: &[i64], exponential: &[u16], out: &mut [i16]
+        ) -> u64;
     }
 
     widened! {

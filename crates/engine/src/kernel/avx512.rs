@@ -6,6 +6,10 @@
 #![allow(unsafe_code)]
 #![expect(clippy::incompatible_msrv, reason = "older compilers build for other processors only")]
 
+mod attention;
+
+pub(super) use attention::{dots, mix};
+
 use super::input::{BLOCK, Input};
 use super::packed::{Packed, TILE};
 use crate::model::header::Profile;

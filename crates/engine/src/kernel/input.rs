@@ -1,8 +1,9 @@
 //! Activations laid out for kernels, once for all matrices that read them.
 //!
-//! One token: rows as they are, the sum of every 32 columns, and both bytes of each entry as signed
-//! numbers: `x = 256 high + low`. By the L2 rule |x| < 2^14.6, so `high` fits. Several tokens:
-//! blocks of up to 16 tokens, a pair of columns of each side by side.
+//! Rows as they are; for kernels that multiply bytes, and for one token, also the sum of every 32
+//! columns and both bytes of each entry as signed numbers: `x = 256 high + low`. By the L2 rule
+//! |x| < 2^14.6, so `high` fits. For the widest kernels several tokens lie in blocks of up to 16, a
+//! pair of columns of each side by side.
 
 use std::ops::Range;
 
@@ -23,9 +24,9 @@ pub struct Input<'a> {
     pub(super) tokens: usize,
     /// `[token][column]`.
     pub(super) x: &'a [i16],
-    /// `[column / 32]` of a single token.
+    /// `[token][column / 32]`.
     pub(super) sums: Vec<i32>,
-    /// `[quad][low, high]`, four signed bytes each, of a single token.
+    /// `[token][quad][low, high]`, four signed bytes each.
     pub(super) limbs: Vec<[i32; 2]>,
     /// `[block][pair][token]`, two columns each.
     pub(super) pairs: &'a [i32],

@@ -68,6 +68,28 @@ pub(super) fn gate(g: &[i32], u: &[i32], bits: u32, opening: &[u32], wide: &mut 
     largest
 }
 
+/// Scores without a cap as octaves.
+#[inline(always)]
+pub(super) fn octaves(dots: &[i32], multiplier: u16, shift: u32, out: &mut [i64]) {
+    for (out, dot) in out.iter_mut().zip(dots) {
+        *out = rnd(i64::from(*dot).wrapping_mul(i64::from(multiplier)), shift);
+    }
+}
+
+/// The weights of octaves, and their sum.
+#[inline(always)]
+pub(super) fn powers(octaves: &[i64], exponential: &[u16], out: &mut [i16]) -> u64 {
+    let exponential: &[u16; 1 << 16] = exponential.try_into().expect("a table of 2^16 entries");
+    let largest = octaves.iter().fold(i64::MIN, |largest, z| largest.max(*z));
+    let mut sum = 0u64;
+    for (out, z) in out.iter_mut().zip(octaves) {
+        let power = exponential[usize::from(largest.wrapping_sub(*z).min(65535) as u16)];
+        sum = sum.wrapping_add(u64::from(power));
+        *out = power as i16;
+    }
+    sum
+}
+
 /// An entry of a vector that the L2 rule shortens.
 pub trait Entry: Copy {
     /// The absolute value.

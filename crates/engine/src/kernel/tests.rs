@@ -5,12 +5,21 @@ use crate::fixed::narrow;
 use crate::model::header::Profile;
 use crate::model::matrix::Matrix;
 use crate::op::linear::accumulate;
-use crate::op::{l2, linear, residual, rmsnorm, swiglu};
+use crate::op::{attention, l2, linear, residual, rmsnorm, swiglu};
 use crate::table::Tables;
 use proptest::prelude::*;
 
 fn sets() -> Vec<Kernels> {
     Kernels::available()
+}
+
+#[test]
+fn the_sets_of_this_machine_are_among_those_that_are_compared() {
+    let names: Vec<_> = sets().iter().map(|kernels| kernels.name()).collect();
+    assert_eq!(names[0], "scalar");
+    // What no processor of the architecture lacks cannot silently be left out.
+    assert!(!cfg!(target_arch = "aarch64") || names[1] == "neon");
+    assert_eq!(Some(&Kernels::detect().name()), names.last());
 }
 
 fn matrix(profile: Profile, rows: usize, columns: usize, q: impl Fn(usize) -> i8) -> Matrix {
@@ -124,7 +133,7 @@ fn a_row_and_an_input_at_their_bounds_are_exact_in_every_kernel() {
 proptest! {
     #[test]
     fn attention_kernels_agree(
-        size in (1usize..9).prop_map(|n| n * 8), positions in 1usize..70, seed in any::<u64>()
+        size in (1usize..17).prop_map(|n| n * 8), positions in 1usize..70, seed in any::<u64>()
     ) {
         let mix = |at: usize| ((seed ^ at as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as i16;
         let query: Vec<i16> = (0..size).map(mix).collect();
@@ -155,13 +164,40 @@ proptest! {
     }
 }
 
+proptest! {
+    // spec: ENGINE-7.4, ENGINE-7.5
+    #[test]
+    fn scores_become_weights_as_the_operators_say(
+        dots in prop::collection::vec(any::<i32>(), 1..90), multiplier in 32768u16..,
+        shift in 8u32..=40, left in 0u32..32
+    ) {
+        let dots: Vec<i32> = dots.iter().map(|dot| dot >> left).collect();
+        let scale = attention::HeadScale { multiplier, shift, align: 0, cap: None };
+        let octaves = |dot: &i32| attention::octaves((*dot).into(), scale);
+        let plain: Vec<i64> = dots.iter().map(octaves).collect();
+        let largest = *plain.iter().max().unwrap();
+        let exponential = &Tables::get().exponential;
+        let power = |z: &i64| attention::power(largest - z, exponential) as i16;
+        let weights: Vec<i16> = plain.iter().map(power).collect();
+        let sum = weights.iter().map(|p| u64::from(p.unsigned_abs())).sum();
+        for kernels in sets() {
+            let (mut found, mut powers) = (vec![0; dots.len()], vec![77; dots.len()]);
+            kernels.octaves(&dots, multiplier, shift, &mut found);
+            prop_assert_eq!(&found, &plain);
+            let total = kernels.powers(&found, exponential, &mut powers);
+            prop_assert_eq!((total, &powers), (sum, &weights));
+        }
+    }
+}
+
 #[test]
 fn sixteen_positions_at_their_bounds_do_not_overflow() {
     // spec: ENGINE-7.3
-    for kernels in sets() {
+    for (kernels, count) in sets().into_iter().flat_map(|kernels| [(kernels, 100), (kernels, 99)]) {
         let mut out = vec![0i64; 32];
-        kernels.mix(&[32767; 100], &vec![-4095; 3200], &mut out);
-        assert!(out.iter().all(|sum| *sum == -100 * 32767 * 4095), "{}", kernels.name());
+        kernels.mix(&vec![32767; count], &vec![-4095; 32 * count], &mut out);
+        let sum = -(count as i64) * 32767 * 4095;
+        assert!(out.iter().all(|found| *found == sum), "{}", kernels.name());
     }
 }
 

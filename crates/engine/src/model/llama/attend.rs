@@ -6,7 +6,7 @@
 
 use crate::fixed::rnd;
 use crate::kernel::Kernels;
-use crate::op::attention::{HeadScale, inverse, octaves, power};
+use crate::op::attention::{HeadScale, inverse, octaves};
 use std::ops::Range;
 
 /// Keys and values of one layer.
@@ -85,7 +85,13 @@ impl<'a> Scratch<'a> {
         if small {
             self.dots.resize(positions, 0);
             self.kernels.dots(q, keys, &mut self.dots);
-            self.octaves.extend(self.dots.iter().map(|dot| octaves((*dot).into(), scale)));
+            if scale.cap.is_none() {
+                self.octaves.resize(positions, 0);
+                let HeadScale { multiplier, shift, .. } = scale;
+                self.kernels.octaves(&self.dots, multiplier, shift, &mut self.octaves);
+            } else {
+                self.octaves.extend(self.dots.iter().map(|dot| octaves((*dot).into(), scale)));
+            }
         } else {
             let wide = |key: &[i16]| -> i64 {
                 q.iter().zip(key).map(|(q, k)| i64::from(*q) * i64::from(*k)).sum()
@@ -95,12 +101,8 @@ impl<'a> Scratch<'a> {
     }
 
     fn mix(&mut self, values: &[i16], scale: HeadScale, out: &mut [i32]) {
-        let largest = self.octaves.iter().fold(i64::MIN, |largest, z| largest.max(*z));
-        let exponential = self.exponential;
-        self.powers.clear();
-        let powers = self.octaves.iter().map(|z| power(largest - z, exponential) as i16);
-        self.powers.extend(powers);
-        let total = self.powers.iter().map(|p| u64::from(p.unsigned_abs())).sum();
+        self.powers.resize(self.octaves.len(), 0);
+        let total = self.kernels.powers(&self.octaves, self.exponential, &mut self.powers);
         let (inverse, shift) = inverse(total, scale.align);
         self.sums.clear();
         self.sums.resize(out.len(), 0);
@@ -147,7 +149,7 @@ mod tests {
             let (mut plain, mut fast) = (vec![0; size], vec![0; size]);
             let (keys, values) = (&keys[first * size..], &values[first * size..]);
             attention::attend(&query, keys, values, scale, exponential, &mut plain);
-            for kernels in [Kernels::scalar(), Kernels::detect()] {
+            for kernels in Kernels::available() {
                 let mut scratch = Scratch::new(kernels, exponential);
                 cache.attend(0, &query, first..positions, scale, &mut scratch, &mut fast);
                 prop_assert_eq!(&fast, &plain);

@@ -125,12 +125,16 @@ def check_answers(answers, models):
     return len(answers)
 
 
-def replayed(model, case):
-    """ENGINE-14.5, at once and one by one, of the answer and of each with one wrong token."""
+def job_of(model, case):
     names = {"max_tokens": case["max_tokens"], "stop": case["stop"], "seed": bytes.fromhex(case["seed"])}
     names |= {name: case[name] for name in ("prompt", "top_k", "min_p", "top_p")}
     names |= {"model": model.id, "op_set": 1, "grammar": False}
-    job = SimpleNamespace(temperature=case["temperature_milli"], **names)
+    return SimpleNamespace(temperature=case["temperature_milli"], **names)
+
+
+def replayed(model, case):
+    """ENGINE-14.5, at once and one by one, of the answer and of each with one wrong token."""
+    job = job_of(model, case)
     found, finish = case["answer"], case["finish"]
     for road in ROADS:
         assert replay(model, job, found, finish, road=road) == ("exact", None, None), case
@@ -141,6 +145,23 @@ def replayed(model, case):
             assert replay(model, job, wrong, finish, road=road) == ("diverges", at, found[at]), case
         longer = found + [0]
         assert replay(model, job, longer, finish, road=road) == ("diverges", len(found), None), case
+
+
+def check_village(village, jobs):
+    """Whole answers of the model that ships with the project; one by one they would take too long."""
+    place = Path(__file__).parent.parent / "models" / "village"
+    files = "config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja"
+    model = Model(convert(*((place / name).read_bytes() for name in files)))
+    assert model.id.hex() == village["model"]
+    for job, answer in zip(jobs, village["answers"], strict=True):
+        prompt, found = job["prompt"], answer["answer"]
+        replayed = replay(model, job_of(model, job), found, answer["finish"])
+        assert replayed == ("exact", None, None), job
+        first = len(prompt) - 1
+        logits = Batch(model, prompt + found[:-1]).logits(first, first + len(found)).tolist()
+        heard = [struct.pack(f"<{len(one)}i", *one) for one in logits]
+        assert digest("mutirao 1 vector logits", heard).hex() == answer["logits"], job
+    return len(jobs)
 
 
 def check_families(families):
@@ -220,6 +241,10 @@ def main():
         ("relatives.json", check_relatives),
     ):
         print(f"{name}: {check(read(name))} agree", flush=True)
+    if numpy is None:
+        return print("village_answers.json: left out, for want of numpy")
+    count = check_village(read("village_answers.json"), read("village_jobs.json"))
+    print(f"village_answers.json: {count} agree")
 
 
 if __name__ == "__main__":

@@ -7,12 +7,16 @@
 #[path = "../tests/it/golden.rs"]
 mod golden;
 
+use mutirao_engine::Kernels;
 use std::path::Path;
 
 fn main() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors/engine");
     std::fs::create_dir_all(&folder).expect("a folder for the vectors");
-    for (name, text) in golden::files() {
+    let mut files = golden::files(Kernels::detect());
+    let village = golden::village::answers(&golden::village::model(), Kernels::detect());
+    files.push(("village_answers.json", village));
+    for (name, text) in files {
         std::fs::write(folder.join(name), &text).expect("a file that can be written");
         println!("{name}: {} bytes", text.len());
     }

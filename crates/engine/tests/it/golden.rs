@@ -1,6 +1,9 @@
 //! The golden vectors of `docs/spec/engine.md`: what the engine gives, written out for people and
 //! for other implementations. Used by a test, which compares, and by an example, which writes.
 
+#[path = "village.rs"]
+pub mod village;
+
 use mutirao_engine::load::convert;
 use mutirao_engine::load::format::File;
 use mutirao_engine::model::header::{Profile, attention_scale};
@@ -11,7 +14,7 @@ use mutirao_engine::pool::Serial;
 use mutirao_engine::testing::{
     Dice, Recipe, adversarial_model, trap_token, trapping_model, variants,
 };
-use mutirao_engine::{Generation, Model, Session, Shape, Source, Step};
+use mutirao_engine::{Generation, Kernels, Model, Session, Shape, Source, Step};
 use mutirao_engine::{fixed, sample, table::Tables};
 use mutirao_wire::{Digest, Finish, Job, OpSet, Sampling, Token};
 use safetensors::{Dtype, tensor::TensorView};
@@ -20,16 +23,16 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-/// Name and text of every file.
-pub fn files() -> Vec<(&'static str, String)> {
+/// Name and text of every file, as these kernels make them.
+pub fn files(kernels: Kernels) -> Vec<(&'static str, String)> {
     let models = models();
     [
         ("tables.json", tables()),
         ("operators.json", operators()),
-        ("models.json", models.iter().map(Named::describe).collect()),
-        ("answers.json", answers(&models)),
+        ("models.json", models.iter().map(|named| named.describe(4, kernels)).collect()),
+        ("answers.json", answers(&models, kernels)),
         ("conversion.json", conversion()),
-        ("families.json", families()),
+        ("families.json", families(kernels)),
     ]
     .map(|(name, value)| (name, text(&value)))
     .to_vec()
@@ -346,11 +349,7 @@ impl Named {
         Arc::new(Model::from_bytes(&self.file).expect("a model file"))
     }
 
-    fn describe(&self) -> Value {
-        self.describe_with(4)
-    }
-
-    fn describe_with(&self, tokens: usize) -> Value {
+    fn describe(&self, tokens: usize, kernels: Kernels) -> Value {
         let parsed = File::parse(&self.file).expect("a model file");
         let tensors: Vec<Value> = parsed
             .tensors
@@ -359,7 +358,7 @@ impl Named {
             .collect();
         let tokens = Dice::new(50).tokens(tokens, self.shape.vocabulary - 1);
         let mut logits = Vec::new();
-        let mut session = Session::new(self.model());
+        let mut session = Session::with_kernels(self.model(), kernels);
         session
             .feed_each(&tokens, &Serial, &mut |_, one| logits.push(json!(one)))
             .expect("traps at its last token only");
@@ -375,13 +374,16 @@ impl Named {
     }
 }
 
-fn answers(models: &[Named]) -> Value {
+fn answers(models: &[Named], kernels: Kernels) -> Value {
     let draws = |seed: u8| Sampling {
         temperature_milli: 1200,
         top_k: 20,
         min_p: 300,
         top_p: 64_000,
         seed: [seed; 32],
+    };
+    let answer = |named: &Named, prompt: &[Token], sampling, max_tokens, stop| {
+        answer(named, kernels, prompt, sampling, max_tokens, stop)
     };
     let mut answers = Vec::new();
     for (index, named) in models.iter().enumerate() {
@@ -412,6 +414,7 @@ fn answers(models: &[Named]) -> Value {
 
 fn answer(
     named: &Named,
+    kernels: Kernels,
     prompt: &[Token],
     sampling: Sampling,
     max_tokens: u32,
@@ -430,7 +433,8 @@ fn answer(
         constraint: None,
         nonce: [0; 32],
     };
-    let mut generation = Generation::start(model.clone(), job).expect("fits");
+    let mut generation =
+        Generation::with_kernels(model.clone(), job, Vec::new(), kernels).expect("fits");
     let finish = loop {
         if let Step::Finished(finish) = generation.next(&Serial) {
             break finish;
@@ -449,27 +453,33 @@ fn answer(
         "stop": stops,
         "answer": numbers(&tokens),
         "finish": finish.word(),
-        "logits": all_logits(&model, prompt, &tokens, finish).hex(),
+        "logits": all_logits(&model, prompt, &tokens, finish, kernels).hex(),
     });
     (value, tokens)
 }
 
 /// The digest of all logits that the answer was chosen from.
-fn all_logits(model: &Arc<Model>, prompt: &[Token], answer: &[Token], finish: Finish) -> Digest {
+fn all_logits(
+    model: &Arc<Model>,
+    prompt: &[Token],
+    answer: &[Token],
+    finish: Finish,
+    kernels: Kernels,
+) -> Digest {
     let unread = usize::from(finish != Finish::Trap);
     let fed = [prompt, &answer[..answer.len() - unread]].concat();
     let mut parts: Vec<Vec<u8>> = Vec::new();
-    let ended =
-        Session::new(model.clone()).feed_from(&fed, prompt.len() - 1, &Serial, &mut |_, logits| {
-            parts.push(logits.iter().flat_map(|l| l.to_le_bytes()).collect());
-        });
+    let mut session = Session::with_kernels(model.clone(), kernels);
+    let ended = session.feed_from(&fed, prompt.len() - 1, &Serial, &mut |_, logits| {
+        parts.push(logits.iter().flat_map(|l| l.to_le_bytes()).collect());
+    });
     assert_eq!(ended.is_err(), finish == Finish::Trap);
     let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
     Digest::of("mutirao 1 vector logits", &parts)
 }
 
 /// What relatives of Llama add: operators, and a model of each.
-fn families() -> Value {
+fn families(kernels: Kernels) -> Value {
     let shape = Shape {
         hidden: 8,
         layers: 2,
@@ -483,7 +493,7 @@ fn families() -> Value {
     };
     let named = (90..).zip(variants(&shape)).skip(1).map(|(seed, (name, variant))| {
         let file = Recipe::new(seed, shape).variant(variant).build();
-        Named { name, file, shape }.describe_with(14)
+        Named { name, file, shape }.describe(14, kernels)
     });
     let gelu: Vec<u8> = Tables::get().gelu.iter().flat_map(|x| x.to_le_bytes()).collect();
     json!({

@@ -7,7 +7,7 @@ use mutirao_engine::load::{convert, format::File};
 use mutirao_engine::model::header::Profile;
 use mutirao_engine::pool::Serial;
 use mutirao_engine::run::replay;
-use mutirao_engine::{Generation, Model, Replay, Source};
+use mutirao_engine::{Generation, Kernels, Model, Replay, Source};
 use mutirao_wire::{Job, OpSet, Sampling, Token};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -47,15 +47,40 @@ fn bytes(value: &Value) -> Vec<u8> {
 
 #[test]
 fn the_engine_gives_the_committed_vectors_to_the_letter() {
-    let made = golden::files();
-    assert_eq!(made.len(), COMMITTED.len());
+    // spec: ENGINE-1.5
     assert!(COMMITTED.iter().map(|(_, text)| text.len()).sum::<usize>() < 300_000);
-    for ((name, made), (file, text)) in made.iter().zip(COMMITTED) {
-        assert_eq!(*name, file);
-        for (line, (made, text)) in made.lines().zip(text.lines()).enumerate() {
-            assert!(made == text, "{name}, line {}", line + 1);
+    for kernels in Kernels::available() {
+        let made = golden::files(kernels);
+        assert_eq!(made.len(), COMMITTED.len());
+        for ((name, made), (file, text)) in made.iter().zip(COMMITTED) {
+            assert_eq!(*name, file);
+            same(&format!("{name} by {}", kernels.name()), made, text);
         }
-        assert_eq!(made.len(), text.len(), "{name}");
+    }
+}
+
+/// Line by line, so that a difference can be found.
+fn same(what: &str, made: &str, committed: &str) {
+    for (line, (made, text)) in made.lines().zip(committed.lines()).enumerate() {
+        assert!(made == text, "{what}, line {}", line + 1);
+    }
+    assert_eq!(made.len(), committed.len(), "{what}");
+}
+
+#[test]
+fn twenty_answers_of_the_village_are_the_same_by_all_kernels_to_the_last_logit() {
+    // spec: ENGINE-1.3, ENGINE-1.5, ENGINE-14.2
+    let committed = include_str!("../../../../vectors/engine/village_answers.json");
+    let (model, value): (_, Value) =
+        (golden::village::model(), serde_json::from_str(committed).expect("valid JSON"));
+    assert_eq!(list(&value["answers"]).len(), 20);
+    let anew = "new weights: `cargo run --release -p mutirao-engine --example make_vectors`";
+    assert_eq!(value["model"], model.id().0.hex(), "{anew}");
+    let ends = |word| list(&value["answers"]).iter().any(|answer| answer["finish"] == word);
+    assert!(ends("eos") && ends("length") && ends("stop"));
+    for kernels in Kernels::available() {
+        let made = golden::village::answers(&model, kernels);
+        same(&format!("the village by {}", kernels.name()), &made, committed);
     }
 }
 

@@ -8,14 +8,13 @@ use crate::genesis::Genesis;
 use crate::machine::BlockFault;
 use crate::store::{Store, StoreError};
 use mutirao_ledger::block::{self, BlockError};
-use mutirao_ledger::cell::Cell;
 use mutirao_ledger::curve::{Point, Sum};
 use mutirao_ledger::examine::{History, StoredNote};
 use mutirao_ledger::note::NoteIndex;
-use mutirao_ledger::rules::Height;
+use mutirao_ledger::rules::{Height, Rules};
 use mutirao_ledger::sealed::{Sealed, Tip};
 use mutirao_ledger::state::{MemoryState, Summary};
-use mutirao_ledger::tx::{Issue, Membership, Transaction};
+use mutirao_ledger::tx::{Membership, Transaction};
 use mutirao_wire::{Amount, Digest};
 use std::collections::BTreeSet;
 use thiserror::Error;
@@ -101,16 +100,12 @@ struct Books {
 }
 
 impl Books {
-    fn enter(&mut self, tx: &Transaction) {
+    fn enter(&mut self, tx: &Transaction, rules: &Rules) {
         self.transactions += 1;
         self.notes += tx.body.outputs.len() as u64;
         self.spent += tx.body.spends.len() as u64;
-        self.destroyed += u128::from(tx.body.fee.0);
-        match tx.body.issue {
-            Issue::None => {}
-            Issue::Mint { amount, .. } => self.minted += u128::from(amount.0),
-            Issue::Burn { amount } => self.destroyed += u128::from(amount.0),
-        }
+        self.destroyed += tx.body.destroyed(rules);
+        self.minted += u128::from(tx.body.issue.minted().0);
     }
 
     fn check(&self, height: u64, said: Amount) -> Result<(), AuditError> {
@@ -222,7 +217,7 @@ pub fn of_blocks(
         let block = block?;
         let height = block.header.height.0;
         replay.take(&block).map_err(|fault| AuditError::Block { height, fault })?;
-        block.transactions.iter().for_each(|tx| books.enter(tx));
+        block.transactions.iter().for_each(|tx| books.enter(tx, &genesis.rules()));
         if !replay.is_balanced() {
             return Err(AuditError::Supply(height));
         }
@@ -264,7 +259,7 @@ pub fn of_store(store: &Store) -> Result<Audit, AuditError> {
     let (height, mut books, mut spent) = (stand.tip.height.0, Books::default(), BTreeSet::new());
     for block in blocks_to(store, height) {
         for tx in block?.transactions {
-            books.enter(&tx);
+            books.enter(&tx, &store.genesis().rules());
             spent.extend(tx.body.spends.iter().map(|spend| {
                 let Membership::Explicit(NoteIndex(index)) = spend.membership;
                 index
@@ -276,9 +271,7 @@ pub fn of_store(store: &Store) -> Result<Audit, AuditError> {
         unspent = Sum(unspent.0 + note.commitment.inner());
     }
     for (_, cell) in &cells {
-        if let Cell::Till(till) = cell {
-            unspent = Sum(unspent.0 + till.settled.balance.0 + till.current.balance.0);
-        }
+        unspent = Sum(unspent.0 + cell.holds().0);
     }
     if !stand.summary.is_balanced(&unspent) {
         return Err(AuditError::Supply(height));

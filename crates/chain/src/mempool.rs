@@ -4,6 +4,7 @@
 //! final, not when one is proposed; when another one takes what it would; when its last height has
 //! passed; or when somebody pays more for its place.
 
+use mutirao_ledger::cell::bond::BondAction;
 use mutirao_ledger::cell::deed::DeedAction;
 use mutirao_ledger::cell::till::TillAction;
 use mutirao_ledger::cell::{Action, CellId};
@@ -50,6 +51,8 @@ enum Taken {
     Pot(CellId),
     /// A deed.
     Deed(CellId),
+    /// What a channel, a bond or a challenge holds.
+    Held(CellId),
 }
 
 fn taken(tx: &Transaction) -> Vec<Taken> {
@@ -60,6 +63,9 @@ fn taken(tx: &Transaction) -> Vec<Taken> {
         Action::Deed(DeedAction::Transfer { deed, .. } | DeedAction::Retire { deed }) => {
             Some(Taken::Deed(*deed))
         }
+        Action::Channel(action) if action.takes() => action.channel().map(Taken::Held),
+        Action::Bond(BondAction::Withdraw { bond }) => Some(Taken::Held(*bond)),
+        Action::Challenge(action) if action.takes() => Some(Taken::Held(action.subject())),
         _ => None,
     });
     tags.chain(keys).chain(cells).collect()
@@ -125,6 +131,7 @@ impl Mempool {
             Taken::Key(_) => (RefusalKind::Conflict, "a one-time key of it"),
             Taken::Pot(_) => (RefusalKind::Conflict, "the pot of a till that it takes"),
             Taken::Deed(_) => (RefusalKind::Conflict, "a deed that it moves"),
+            Taken::Held(_) => (RefusalKind::Conflict, "what a cell holds"),
         };
         let why = format!("{what} is taken by transaction {}, which waits", other.1.0.short());
         Some(Refusal::new(kind, &why))

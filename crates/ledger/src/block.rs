@@ -3,6 +3,7 @@
 //! Each transaction sees what the ones before it did. Claims are proven together at the end: one
 //! multiplication for all sigma proofs, one batch of range proofs a size.
 
+use crate::cell::challenge::{Judge, Nobody};
 use crate::examine::{self, Conflict, Effects, History, Malformed, Permit, Resolved};
 use crate::rules::{Check, Height, Rules};
 use crate::state::{Overlay, Summary, SupplyError};
@@ -191,7 +192,8 @@ pub fn accept(
     if pending.verify() { Ok(pending) } else { Err(BlockError::FalseProof) }
 }
 
-/// Resolves and checks one transaction on its own, as a mempool does on admission.
+/// Resolves and checks one transaction on its own, as a mempool does on admission. No answer to a
+/// challenge convinces here: see [`admit_before`].
 ///
 /// # Errors
 /// [`BlockError`], with 0 for the number of the transaction.
@@ -202,8 +204,24 @@ pub fn admit(
     rules: &Rules,
     height: Height,
 ) -> Result<Resolved, BlockError> {
+    admit_before(&Nobody, tx, history, rules, height)
+}
+
+/// As [`admit`], with whom answers to challenges must convince.
+///
+/// # Errors
+/// As [`admit`].
+// spec: LEDGER-14.4
+pub fn admit_before(
+    judge: &'static dyn Judge,
+    tx: &Transaction,
+    history: &dyn History,
+    rules: &Rules,
+    height: Height,
+) -> Result<Resolved, BlockError> {
     examine::stateless(tx, rules).map_err(|error| BlockError::Malformed { at: 0, error })?;
-    let resolved = examine::against(tx, history, rules, height, Permit::default())
+    let permit = Permit { judge, ..Permit::default() };
+    let resolved = examine::against(tx, history, rules, height, permit)
         .map_err(|error| BlockError::Conflict { at: 0, error })?;
     let holds = examine::verify(&[&resolved]);
     holds.then_some(resolved).ok_or(BlockError::FalseProof)

@@ -4,12 +4,14 @@
 //! Pure: chance comes in as an argument. The builder adds what makes transactions look alike: at
 //! least two outputs, change at a random place, a fee of the schedule.
 
-use crate::cell::deed::{DeedOpening, RegisterPlan, RetirePlan, TransferPlan};
-use crate::cell::knowledge::{Blindings, Knowledge, KnowledgeError};
-use crate::cell::till::{DepositPlan, OpenPlan, PayoutPlan};
-use crate::cell::{Action, CellError, Cells, Constraint, Demand};
+mod plan;
+
+pub use plan::Plan;
+
+use crate::cell::knowledge::{Blindings, Knowledge, KnowledgeError, Making};
+use crate::cell::{CellError, Cells, Constraint, Demand};
 use crate::commit::Opening;
-use crate::curve::generators;
+use crate::curve::{Point, generators};
 use crate::examine::{demands_of, slots};
 use crate::key::{Secret, SpendKey};
 use crate::note::derive::InputContext;
@@ -21,26 +23,9 @@ use crate::sigma::{self, Element, SigmaProof};
 use crate::tx::{Body, Issue, Membership, OUTPUTS_MAX, Proofs, SPENDS_MAX, Spend, Transaction};
 use curve25519_dalek::scalar::Scalar;
 use mutirao_wire::Amount;
+use plan::Letter;
 use rand_core::CryptoRng;
 use thiserror::Error;
-
-/// What somebody wants to happen to a cell.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "a few a transaction, never stored")]
-pub enum Plan {
-    /// Open a till.
-    OpenTill(OpenPlan),
-    /// Pay into one.
-    Deposit(DepositPlan),
-    /// Take out of one.
-    Payout(PayoutPlan),
-    /// Register a deed.
-    Register(RegisterPlan),
-    /// Give one away.
-    Transfer(TransferPlan),
-    /// End one.
-    Retire(RetirePlan),
-}
 
 /// A note to spend, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +85,9 @@ pub enum BuildError {
     /// The same note twice.
     #[error("a note is named twice")]
     Twice,
+    /// Somebody else has to agree, or agreed to something else.
+    #[error("another party has to agree to exactly this transaction; propose it to them")]
+    Consent,
     /// A memo or an address.
     #[error(transparent)]
     Memo(#[from] MemoError),
@@ -126,27 +114,91 @@ pub fn build(
     height: Height,
     rng: &mut impl CryptoRng,
 ) -> Result<Built, BuildError> {
-    build_with(keys, rules, wish, (cells, height), rng, |_| {})
+    let (built, others) = make(keys, rules, wish, (cells, height), rng, |_| {})?;
+    if others.is_empty() { Ok(built) } else { Err(BuildError::Consent) }
 }
 
-/// As [`build`], with a word to say about the body before anything is proven; for forgers in tests.
+/// A transaction that waits for one other party to agree.
+#[derive(Debug, Clone)]
+pub struct Proposal {
+    built: Built,
+    /// Which proof is missing, and whose.
+    hole: (usize, Point),
+}
+
+impl Proposal {
+    /// What the other agrees to: it looks for its own notes in there, and answers with
+    /// [`crate::cell::keepsake::PartyKey::consent`].
+    #[must_use]
+    pub fn body(&self) -> &Body {
+        &self.built.transaction.body
+    }
+
+    /// The transaction, now that the other agreed.
+    ///
+    /// # Errors
+    /// [`BuildError::Consent`] when it agreed to something else, or was somebody else.
+    // spec: LEDGER-12.7
+    pub fn complete(self, consent: SigmaProof) -> Result<Built, BuildError> {
+        let Self { mut built, hole: (at, key) } = self;
+        let message = built.transaction.id().0.0;
+        let place = built.transaction.proofs.constraints.get_mut(at);
+        let place = place.filter(|_| sigma::owner(&key).verify(&message, &consent));
+        *place.ok_or(BuildError::Consent)? = consent;
+        Ok(built)
+    }
+}
+
+/// As [`build()`], where exactly one other party has to agree.
+///
+/// # Errors
+/// [`BuildError`] when the wish cannot be fulfilled, or nobody else is asked.
+// spec: LEDGER-12.7
+pub fn propose(
+    keys: &SpendKey,
+    rules: &Rules,
+    wish: &Wish,
+    cells: &dyn Cells,
+    height: Height,
+    rng: &mut impl CryptoRng,
+) -> Result<Proposal, BuildError> {
+    let (built, others) = make(keys, rules, wish, (cells, height), rng, |_| {})?;
+    let [hole] = others[..] else { return Err(BuildError::Consent) };
+    Ok(Proposal { built, hole })
+}
+
+/// As [`build()`], with a word to say about the body before anything is proven; for forgers.
+#[cfg(test)]
 pub(crate) fn build_with(
+    keys: &SpendKey,
+    rules: &Rules,
+    wish: &Wish,
+    place: (&dyn Cells, Height),
+    rng: &mut impl CryptoRng,
+    change: impl FnOnce(&mut Body),
+) -> Result<Built, BuildError> {
+    make(keys, rules, wish, place, rng, change).map(|(built, _)| built)
+}
+
+/// The transaction, and which of its proofs are for others to make.
+fn make(
     keys: &SpendKey,
     rules: &Rules,
     wish: &Wish,
     (cells, height): (&dyn Cells, Height),
     rng: &mut impl CryptoRng,
     change: impl FnOnce(&mut Body),
-) -> Result<Built, BuildError> {
+) -> Result<(Built, Vec<(usize, Point)>), BuildError> {
     let mut draft = Draft::new(keys, rules, wish, cells, rng)?;
     let payments = draft.payments(wish, rng)?;
     let made = note::make(&keys.receive_key(), &draft.context, &payments, rng)?;
-    let mut body = draft.body(wish, &made, cells)?;
+    let mut body = draft.body(keys, wish, &made, cells)?;
     change(&mut body);
     let id = body.id();
     let demands = demands_of(&body, id, cells, rules, height)?;
     let proofs = draft.prove(&body, &made, &demands, rng)?;
-    Ok(Built { transaction: Transaction { body, proofs }, sent: made.sent })
+    let others = draft.known.others(&demands);
+    Ok((Built { transaction: Transaction { body, proofs }, sent: made.sent }, others))
 }
 
 /// Builds the transaction by which new value comes in.
@@ -201,20 +253,20 @@ struct Draft {
     spending: Vec<Spending>,
     known: Knowledge,
     blindings: Blindings,
-    deeds: Vec<(usize, DeedOpening)>,
-    /// Where each wanted payment, then each carrier of a deed, stands among the outputs.
+    /// What plans say to somebody, by the number of the plan.
+    letters: Vec<(usize, Letter)>,
+    /// Where each wanted payment, then each letter, stands among the outputs.
     places: Vec<usize>,
     fee: Amount,
-    /// What payouts pass on to other tills.
-    passed_on: u128,
-    keys: Option<SpendKey>,
+    /// What plans take out of cells, and what they put in.
+    moved: (u128, u128),
 }
 
 impl Draft {
     fn empty(rules: Rules, context: InputContext, blindings: Blindings) -> Self {
-        let (known, keys, fee) = (Knowledge::default(), None, Amount::ZERO);
-        let (spending, deeds, places) = (Vec::new(), Vec::new(), Vec::new());
-        Self { rules, context, spending, known, blindings, deeds, places, fee, passed_on: 0, keys }
+        let (known, fee, moved) = (Knowledge::default(), Amount::ZERO, (0, 0));
+        let (spending, letters, places) = (Vec::new(), Vec::new(), Vec::new());
+        Self { rules, context, spending, known, blindings, letters, places, fee, moved }
     }
 
     fn new(
@@ -236,21 +288,18 @@ impl Draft {
         let view = keys.receive_key();
         let mut draft = Self::empty(*rules, context, Blindings::new(&view.view, &context.0, rng));
         draft.spending = spending;
-        draft.keys = Some(keys.clone());
         draft.fee = draft.fee(wish, cells)?;
         for plan in &wish.plans {
-            if let Plan::Payout(plan) = plan {
-                let shares = plan.passed_on(cells)?;
-                draft.passed_on += shares.iter().map(|share| u128::from(share.0)).sum::<u128>();
-            }
+            draft.moved.0 += plan.taken(cells, keys)?;
+            draft.moved.1 += plan.put(rules, cells)?;
         }
         Ok(draft)
     }
 
     /// Outputs that the wish asks for, and change.
     fn output_count(wish: &Wish) -> usize {
-        let carriers = wish.plans.iter().filter(|plan| carrier(plan).is_some()).count();
-        (wish.payments.len() + carriers + 1).max(2)
+        let letters = wish.plans.iter().filter_map(Plan::letter_bytes).count();
+        (wish.payments.len() + letters + 1).max(2)
     }
 
     fn fee(&self, wish: &Wish, cells: &dyn Cells) -> Result<Amount, BuildError> {
@@ -258,22 +307,23 @@ impl Draft {
         most("outputs", outputs, OUTPUTS_MAX)?;
         let mut count = outputs;
         for plan in &wish.plans {
-            count += plan_slots(plan, cells)?;
+            count += plan.slots(cells)?;
         }
         most("hidden amounts", count, SLOTS_MAX)?;
         let memo = |payment: &Payment| match payment.memo.class_bytes() {
             0 => 0,
             class => class + 16,
         };
-        let carried = wish.plans.iter().filter(|plan| carrier(plan).is_some()).count();
-        let memos = wish.payments.iter().map(memo).sum::<usize>() + carried * (512 + 16);
-        let weight = Weight::of(count, wish.inputs.len(), memos);
+        let letters = wish.plans.iter().filter_map(Plan::letter_bytes);
+        let loose = wish.payments.iter().map(memo).chain(letters).sum::<usize>();
+        let loose = loose + wish.plans.iter().map(Plan::loose_bytes).sum::<usize>();
+        let weight = Weight::of(count, wish.inputs.len(), loose);
         let fee = self.rules.fee(weight, wish.level);
         fee.ok_or(BuildError::TooLittle { have: 0, need: u128::from(u64::MAX) + 1 })
     }
 
-    /// All payments in their final order: wanted ones, carriers of deeds, change, a blank where
-    /// there would be one output alone.
+    /// All payments in their final order: wanted ones, letters, change, a blank where there would
+    /// be one output alone.
     // spec: CHAIN-7.3
     fn payments(
         &mut self,
@@ -282,14 +332,9 @@ impl Draft {
     ) -> Result<Vec<Payment>, BuildError> {
         let mut payments = wish.payments.clone();
         for (at, plan) in wish.plans.iter().enumerate() {
-            let opening = match plan {
-                Plan::Register(plan) => plan.opening(&mut self.blindings),
-                Plan::Transfer(plan) => plan.opening(&mut self.blindings),
-                _ => continue,
-            };
-            let to = carrier(plan).unwrap_or(To::Own);
-            payments.push(Payment { to, amount: Amount::ZERO, memo: opening.to_memo() });
-            self.deeds.push((at, opening));
+            let Some(letter) = plan.letter(&self.rules, &mut self.blindings) else { continue };
+            payments.push(letter.payment());
+            self.letters.push((at, letter));
         }
         let own = |amount| Payment { to: To::Own, amount, memo: note::memo::Memo::default() };
         let change = self.change(wish)?;
@@ -306,18 +351,11 @@ impl Draft {
 
     /// What is left.
     fn change(&self, wish: &Wish) -> Result<Amount, BuildError> {
+        let (taken, put) = self.moved;
         let notes = self.spending.iter().map(|it| u128::from(it.note.opening.amount.0));
-        let taken = wish.plans.iter().map(|plan| match plan {
-            Plan::Payout(plan) => u128::from(plan.total.0),
-            _ => 0,
-        });
-        let have: u128 = notes.chain(taken).sum();
+        let have = notes.sum::<u128>() + taken;
         let paid = wish.payments.iter().map(|payment| u128::from(payment.amount.0));
-        let into = wish.plans.iter().map(|plan| match plan {
-            Plan::Deposit(plan) => u128::from(plan.amount.0),
-            _ => 0,
-        });
-        let need = paid.chain(into).sum::<u128>() + u128::from(self.fee.0) + self.passed_on;
+        let need = paid.sum::<u128>() + put + u128::from(self.fee.0);
         let left = have.checked_sub(need);
         let left = left.and_then(|left| u64::try_from(left).ok());
         left.map(Amount).ok_or(BuildError::TooLittle { have, need })
@@ -325,14 +363,22 @@ impl Draft {
 
     fn body(
         &mut self,
+        keys: &SpendKey,
         wish: &Wish,
         made: &MadeNotes,
         cells: &dyn Cells,
     ) -> Result<Body, BuildError> {
         let mut actions = Vec::new();
-        let mut carriers = wish.payments.len();
+        let places = self.places.clone();
+        let place = |wanted: usize| places.get(wanted).and_then(|at| u8::try_from(*at).ok());
         for (at, plan) in wish.plans.iter().enumerate() {
-            actions.push(self.action(at, plan, &mut carriers, cells)?);
+            let number = self.letters.iter().position(|(of, _)| *of == at);
+            let letter = number.and_then(|number| self.letters.get(number));
+            let carrier = number.and_then(|number| place(wish.payments.len() + number));
+            let letter = (letter.map(|(_, letter)| letter), carrier.unwrap_or(u8::MAX));
+            let (blindings, known) = (&mut self.blindings, &mut self.known);
+            let mut making = Making { keys, cells, blindings, known };
+            actions.push(plan.action(letter, &place, &mut making)?);
         }
         for (output, sent) in made.outputs.iter().zip(&made.sent) {
             self.known.opening(output.commitment, sent.opening.clone());
@@ -346,36 +392,6 @@ impl Draft {
             fee: self.fee,
             issue: Issue::None,
             valid_until: wish.valid_until,
-        })
-    }
-
-    fn action(
-        &mut self,
-        at: usize,
-        plan: &Plan,
-        carriers: &mut usize,
-        cells: &dyn Cells,
-    ) -> Result<Action, BuildError> {
-        let places = self.places.clone();
-        let place = |wanted: usize| places.get(wanted).and_then(|at| u8::try_from(*at).ok());
-        let (known, blindings) = (&mut self.known, &mut self.blindings);
-        let opening = self.deeds.iter().find(|(of, _)| *of == at).map(|(_, opening)| opening);
-        let next = opening.map(|opening| (opening.clone(), place(*carriers).unwrap_or(u8::MAX)));
-        *carriers += usize::from(next.is_some());
-        Ok(match (plan, next, &self.keys) {
-            (Plan::OpenTill(plan), ..) => Action::Till(plan.action(known)),
-            (Plan::Deposit(plan), ..) => {
-                Action::Till(plan.action(cells, &place, blindings, known)?)
-            }
-            (Plan::Payout(plan), ..) => Action::Till(plan.action(cells, blindings, known)?),
-            (Plan::Register(_), Some((opening, carrier)), _) => {
-                Action::Deed(RegisterPlan::action(&opening, carrier, known))
-            }
-            (Plan::Transfer(plan), Some((opening, carrier)), Some(keys)) => {
-                Action::Deed(plan.action(&opening, carrier, keys, cells, known)?)
-            }
-            (Plan::Retire(plan), _, Some(keys)) => Action::Deed(plan.action(keys, known)),
-            _ => return Err(BuildError::TooMany { what: "plans", given: at, most: 0 }),
         })
     }
 
@@ -468,32 +484,9 @@ fn context(spending: &[Spending], wish: &Wish) -> InputContext {
     if let Some(first) = spending.first() {
         return InputContext::of_tag(&first.spend.tag);
     }
-    let cell = wish.plans.first().and_then(|plan| match plan {
-        Plan::Deposit(plan) => Some(plan.till),
-        Plan::Payout(plan) => Some(plan.till),
-        Plan::Transfer(plan) => Some(plan.deed),
-        Plan::Retire(plan) => Some(plan.deed),
-        Plan::OpenTill(_) | Plan::Register(_) => None,
-    });
+    let cell = wish.plans.first().and_then(Plan::cell);
     let cell = cell.map_or([0; 32], |cell| cell.0.0);
     InputContext::of_cell(&cell, wish.valid_until.0)
-}
-
-/// To whom the output goes that carries a deed.
-fn carrier(plan: &Plan) -> Option<To> {
-    match plan {
-        Plan::Register(plan) => Some(plan.to),
-        Plan::Transfer(plan) => Some(plan.to),
-        _ => None,
-    }
-}
-
-fn plan_slots(plan: &Plan, cells: &dyn Cells) -> Result<usize, BuildError> {
-    Ok(match plan {
-        Plan::Deposit(plan) => 1 + 2 * usize::from(plan.royalty.is_some()),
-        Plan::Payout(plan) => 2 * plan.passed_on(cells)?.len(),
-        _ => 0,
-    })
 }
 
 /// A random order of `count` things (Fisher and Yates). A remainder is fine here: the bias of a few

@@ -7,7 +7,11 @@
 //! (what a wallet intends), `proof` (what it knows to prove them). An inequality becomes one more
 //! slot of the transaction's single range proof; everything else one proof of [`crate::sigma`].
 
+pub mod bond;
+pub mod challenge;
+pub mod channel;
 pub mod deed;
+pub mod keepsake;
 pub mod knowledge;
 pub mod till;
 
@@ -15,12 +19,15 @@ use crate::commit::Opening;
 use crate::curve::{Point, Sum, generators};
 use crate::key::Secret;
 use crate::rules::{Check, Height, Rules};
-use crate::sigma::{self, Relation};
+use crate::sigma::{self, Relation, SigmaProof};
 use crate::tx::{Body, TxId};
+use bond::{Bond, BondAction};
+use challenge::{Challenge, ChallengeAction, Judge};
+use channel::{Channel, ChannelAction};
 use curve25519_dalek::ristretto::RistrettoPoint;
 use curve25519_dalek::scalar::Scalar;
 use deed::{Deed, DeedAction};
-use mutirao_wire::{Decode, DecodeError, Digest, Encode, Reader};
+use mutirao_wire::{Amount, Decode, DecodeError, Digest, Encode, Reader};
 use thiserror::Error;
 use till::{Till, TillAction};
 
@@ -51,27 +58,65 @@ impl Decode for CellId {
 
 /// A cell as the state holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "a store keeps bytes, not these")]
 pub enum Cell {
     /// Where royalties collect.
     Till(Till),
     /// Whose a model is.
     Deed(Deed),
+    /// Out of which a payer pays step by step.
+    Channel(Channel),
+    /// What a provider stands to lose.
+    Bond(Bond),
+    /// What somebody doubts in public.
+    Challenge(Challenge),
+}
+
+impl Cell {
+    /// What the cell holds, as commitments: its part in the supply audit.
+    // spec: LEDGER-11.1
+    #[must_use]
+    pub fn holds(&self) -> Sum {
+        match self {
+            Self::Till(till) => Sum(till.settled.balance.0 + till.current.balance.0),
+            Self::Deed(_) => Sum::zero(),
+            Self::Channel(channel) => channel.held(),
+            Self::Bond(bond) => bond.stake,
+            Self::Challenge(challenge) => in_public(challenge.held()),
+        }
+    }
+}
+
+/// A public amount as a point: `v·V`.
+pub(crate) fn in_public(amount: Amount) -> Sum {
+    Sum(generators().times_v(&Scalar::from(amount.0)))
 }
 
 /// What happens to cells.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a few a transaction, never stored")]
 pub enum Action {
     /// To a till.
     Till(TillAction),
     /// To a deed.
     Deed(DeedAction),
+    /// To a channel.
+    Channel(ChannelAction),
+    /// To a bond.
+    Bond(BondAction),
+    /// To a challenge.
+    Challenge(ChallengeAction),
 }
 
 /// The kind of a cell, as it is written.
 const TILL: u8 = 1;
 /// See [`TILL`].
 const DEED: u8 = 2;
+/// See [`TILL`].
+const CHANNEL: u8 = 3;
+/// See [`TILL`].
+const BOND: u8 = 4;
+/// See [`TILL`].
+const CHALLENGE: u8 = 5;
 
 macro_rules! kinds {
     ($name:ident { $($kind:ident = $byte:ident : $inner:ty),* }) => {
@@ -97,8 +142,20 @@ macro_rules! kinds {
         }
     };
 }
-kinds!(Cell { Till = TILL: Till, Deed = DEED: Deed });
-kinds!(Action { Till = TILL: TillAction, Deed = DEED: DeedAction });
+kinds!(Cell {
+    Till = TILL: Till,
+    Deed = DEED: Deed,
+    Channel = CHANNEL: Channel,
+    Bond = BOND: Bond,
+    Challenge = CHALLENGE: Challenge
+});
+kinds!(Action {
+    Till = TILL: TillAction,
+    Deed = DEED: DeedAction,
+    Channel = CHANNEL: ChannelAction,
+    Bond = BOND: BondAction,
+    Challenge = CHALLENGE: ChallengeAction
+});
 
 /// A coefficient lies strictly between minus and plus this.
 // spec: LEDGER-7.3
@@ -234,8 +291,35 @@ pub struct Demand {
     pub outputs: Vec<Point>,
     /// What must hold.
     pub constraints: Vec<Constraint>,
+    /// What somebody signed before there was a transaction.
+    pub signed: Vec<Signed>,
+    /// What moves in the open.
+    pub public: Public,
     /// What the state becomes; none removes a cell.
     pub changes: Vec<(CellId, Option<Cell>)>,
+}
+
+/// A signature that an action carries, over a message of its own.
+#[derive(Debug, Clone)]
+pub struct Signed {
+    /// Who must have signed.
+    pub relation: Relation,
+    /// What.
+    pub message: [u8; 32],
+    /// The signature.
+    pub proof: SigmaProof,
+}
+
+/// Public amounts of one action.
+// spec: LEDGER-7.4
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Public {
+    /// Put into cells.
+    pub put: Amount,
+    /// Taken from cells.
+    pub taken: Amount,
+    /// Destroyed.
+    pub burned: Amount,
 }
 
 /// Why an action is refused.
@@ -268,6 +352,52 @@ pub enum CellError {
     /// Basis points above the whole.
     #[error("royalty of {0} basis points, at most 10000")]
     BasisPoints(u16),
+    /// A cell that has gone on.
+    #[error("cell {0:?} is no longer, or not yet, where this could happen")]
+    Phase(CellId),
+    /// A channel with too many parts.
+    #[error("a channel is topped up {} times at most; open another", channel::PARTS_MAX - 1)]
+    Parts,
+    /// A part of a channel that is not there.
+    #[error("the action names part {0} of the channel, which is not there")]
+    Part(u8),
+    /// A close with another number of royalties than its channel has.
+    #[error("a close names {given} royalties, its channel has {wanted}")]
+    RoyaltyCount {
+        /// What the channel has.
+        wanted: usize,
+        /// What the action has.
+        given: usize,
+    },
+    /// Too early.
+    #[error("not before block {0}")]
+    Early(u64),
+    /// A bond below what the chain asks for, or a floor that sinks.
+    #[error("a bond's floor of {given} is below {wanted}")]
+    Floor {
+        /// At least.
+        wanted: Amount,
+        /// What the action says.
+        given: Amount,
+    },
+    /// A stake that is still needed.
+    #[error("{0} challenges are open")]
+    Challenged(u32),
+    /// A bond that cannot pay for one more lost challenge.
+    #[error("the bond's floor does not cover another challenge")]
+    Uncovered,
+    /// A statement that the bond's key did not sign.
+    #[error("the bond's receipt key did not sign that")]
+    Evidence,
+    /// A statement that was challenged before.
+    #[error("the same was challenged before")]
+    Repeated,
+    /// An answer that convinces nobody.
+    #[error("the answer does not convince")]
+    Unconvincing,
+    /// A plan without what its owner would find the cell again with.
+    #[error("the plan has no keepsake")]
+    Keepsake,
 }
 
 /// What an action is checked against.
@@ -284,6 +414,8 @@ pub struct Scene<'a> {
     pub at: usize,
     /// The cells as they are.
     pub cells: &'a dyn Cells,
+    /// Whom an answer to a challenge must convince.
+    pub judge: &'a dyn Judge,
 }
 
 impl Scene<'_> {
@@ -296,6 +428,17 @@ impl Scene<'_> {
         #[cfg(not(test))]
         let _ = check;
         vec![constraint]
+    }
+
+    /// The signature, unless a mutation test has switched its check off.
+    pub(crate) fn signed(&self, check: Check, signed: Signed) -> Vec<Signed> {
+        #[cfg(test)]
+        if self.rules.holds(check, false) {
+            return vec![];
+        }
+        #[cfg(not(test))]
+        let _ = check;
+        vec![signed]
     }
 }
 
@@ -325,6 +468,9 @@ impl Action {
         match self {
             Self::Till(action) => till::check::check(action, scene),
             Self::Deed(action) => deed::check::check(action, scene),
+            Self::Channel(action) => channel::check::check(action, scene),
+            Self::Bond(action) => bond::check::check(action, scene),
+            Self::Challenge(action) => challenge::check::check(action, scene),
         }
     }
 
@@ -333,14 +479,41 @@ impl Action {
     pub fn slots(&self) -> usize {
         match self {
             Self::Till(action) => action.slots(),
-            Self::Deed(_) => 0,
+            Self::Channel(action) => action.slots(),
+            Self::Bond(action) => action.slots(),
+            Self::Deed(_) | Self::Challenge(_) => 0,
         }
     }
 
-    /// Whether the action takes value out of a cell.
+    /// Bytes that the action carries beside numbers and points: they cost as memos do.
+    #[must_use]
+    pub fn loose_bytes(&self) -> usize {
+        match self {
+            Self::Challenge(ChallengeAction::Answer { answer, .. }) => answer.len(),
+            _ => 0,
+        }
+    }
+
+    /// Whether the action takes value out of a cell, once and never again.
     #[must_use]
     pub fn takes(&self) -> bool {
-        matches!(self, Self::Till(TillAction::Payout { .. }))
+        match self {
+            Self::Till(action) => matches!(action, TillAction::Payout { .. }),
+            Self::Deed(_) => false,
+            Self::Channel(action) => action.takes(),
+            Self::Bond(action) => matches!(action, BondAction::Withdraw { .. }),
+            Self::Challenge(action) => action.takes(),
+        }
+    }
+
+    /// What the action destroys in public.
+    // spec: LEDGER-7.4
+    #[must_use]
+    pub fn burned(&self, rules: &Rules) -> Amount {
+        match self {
+            Self::Challenge(ChallengeAction::Slash { .. }) => rules.bonds.burned(),
+            _ => Amount::ZERO,
+        }
     }
 
     /// The cell that the action is about, or zeros for one that it makes.
@@ -349,6 +522,9 @@ impl Action {
         let cell = match self {
             Self::Till(action) => action.till(),
             Self::Deed(action) => action.deed(),
+            Self::Channel(action) => action.channel(),
+            Self::Bond(action) => action.bond(),
+            Self::Challenge(action) => Some(action.subject()),
         };
         cell.unwrap_or(CellId(Digest([0; 32])))
     }

@@ -31,4 +31,10 @@ impl Opening {
     pub fn commit(&self) -> Point {
         Point::fresh(generators().commit(&Scalar::from(self.amount.0), &self.blinding.0))
     }
+
+    /// Whether this is what is inside `commitment`. For openings from outside: it never panics.
+    #[must_use]
+    pub fn opens(&self, commitment: &Point) -> bool {
+        generators().commit(&Scalar::from(self.amount.0), &self.blinding.0) == *commitment.inner()
+    }
 }

@@ -84,6 +84,18 @@ impl Generators {
         x * &self.tables.g
     }
 
+    /// `x·T`.
+    #[must_use]
+    pub fn times_t(&self, x: &Scalar) -> RistrettoPoint {
+        x * &self.tables.t
+    }
+
+    /// `x·V`.
+    #[must_use]
+    pub fn times_v(&self, x: &Scalar) -> RistrettoPoint {
+        x * &self.tables.v
+    }
+
     /// `r·H`.
     #[must_use]
     pub fn times_h(&self, r: &Scalar) -> RistrettoPoint {
@@ -240,6 +252,12 @@ impl Sum {
     #[must_use]
     pub fn bytes(&self) -> [u8; 32] {
         self.0.compress().to_bytes()
+    }
+
+    /// As a point; none for the identity.
+    #[must_use]
+    pub fn point(&self) -> Option<Point> {
+        Point::new(self.0)
     }
 }
 

@@ -8,7 +8,8 @@
 //! A mempool may do the third before it knows the height; what a claim is about never changes, but
 //! for payouts, whose claims name the pot that they were made from.
 
-use crate::cell::{Cell, CellError, CellId, Cells, Constraint, Demand, Scene};
+use crate::cell::challenge::{Anybody, Judge, Nobody};
+use crate::cell::{Action, Cell, CellError, CellId, Cells, Constraint, Demand, Scene, Signed};
 use crate::curve::{Point, PointName, Sum, generators};
 use crate::note::{NoteIndex, ephemerals_for};
 use crate::range::{self, RangeClaim, SLOTS_MAX};
@@ -44,12 +45,25 @@ pub trait History: Cells {
 }
 
 /// What the protocol itself allows in one block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Clone, Copy)]
 pub struct Permit {
     /// New value: exactly so much, in one transaction.
     pub mint: Amount,
     /// Value to destroy: exactly so much, in one transaction.
     pub burn: Amount,
+    /// Whom answers to challenges must convince; [`Nobody`] refuses all.
+    pub judge: &'static dyn Judge,
+}
+
+impl Default for Permit {
+    fn default() -> Self {
+        Self { mint: Amount::ZERO, burn: Amount::ZERO, judge: &Nobody }
+    }
+}
+impl std::fmt::Debug for Permit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Permit(mint {}, burn {})", self.mint, self.burn)
+    }
 }
 
 /// What the bytes alone give away.
@@ -175,7 +189,7 @@ pub fn stateless(tx: &Transaction, rules: &Rules) -> Result<(), Malformed> {
 
 fn has_input(body: &Body) -> bool {
     let mints = matches!(body.issue, Issue::Mint { .. });
-    let takes = body.actions.iter().any(crate::cell::Action::takes);
+    let takes = body.actions.iter().any(Action::takes);
     !body.spends.is_empty() || takes || mints
 }
 
@@ -190,7 +204,9 @@ fn keys_differ(body: &Body) -> bool {
 }
 
 fn is_fee(body: &Body, rules: &Rules) -> bool {
-    let weight = Weight::of(body.slots(), body.spends.len(), Weight::memo_bytes(&body.outputs));
+    let answers: usize = body.actions.iter().map(Action::loose_bytes).sum();
+    let loose = Weight::memo_bytes(&body.outputs) + answers;
+    let weight = Weight::of(body.slots(), body.spends.len(), loose);
     match body.issue {
         Issue::Mint { .. } => body.fee == Amount::ZERO,
         _ => rules.is_fee(weight, body.fee),
@@ -213,7 +229,7 @@ pub struct Effects {
     pub cells: Vec<(CellId, Option<Cell>)>,
     /// New value.
     pub minted: Amount,
-    /// Destroyed value: fee and burn.
+    /// Destroyed value: fee, burn, and what actions destroy.
     pub destroyed: u128,
     /// `Σ C_out − Σ C_in + destroyed·V − minted·V`, with what cells held: a multiple of `H`.
     pub excess: Sum,
@@ -226,9 +242,12 @@ pub struct Resolved {
     pub id: TxId,
     /// What it does.
     pub effects: Effects,
-    claims: Vec<(Relation, SigmaProof)>,
+    claims: Vec<Claim>,
     range: Option<RangeClaim>,
 }
+
+/// One proof and what it must prove.
+type Claim = Signed;
 
 /// Phase two: what the state says. The transaction must have passed [`stateless`].
 ///
@@ -251,14 +270,19 @@ pub fn against(
     let id = body.id();
     let inputs = inputs(body, history, rules)?;
     let notes = outputs(body, history, rules)?;
-    let demands = demands(body, id, history, rules, height)?;
-    let mut claims = spend_claims(tx, &inputs, rules);
-    claims.extend(constraint_claims(tx, &demands, rules)?);
+    let demands = demands(body, id, history, rules, (height, permit.judge))?;
+    let mut proofs = spend_claims(tx, &inputs, rules);
+    proofs.extend(constraint_claims(tx, &demands, rules)?);
     let (signed, whole) = excess(body, &inputs, &demands);
     if !rules.holds(Check::Excess, false) {
-        claims.push((sigma::excess(&Sum(signed)), tx.proofs.excess.clone()));
+        proofs.push((sigma::excess(&Sum(signed)), tx.proofs.excess.clone()));
     }
-    let destroyed = u128::from(body.fee.0) + u128::from(body.issue.burned().0);
+    let bind = |(relation, proof)| Claim { relation, message: id.0.0, proof };
+    let signed = demands.iter().flat_map(|demand| demand.signed.iter().cloned());
+    let claims = proofs.into_iter().map(bind).chain(signed).collect();
+    let burned = demands.iter().map(|demand| u128::from(demand.public.burned.0));
+    let destroyed =
+        u128::from(body.fee.0) + u128::from(body.issue.burned().0) + burned.sum::<u128>();
     let effects = Effects {
         tags: body.spends.iter().map(|spend| spend.tag).collect(),
         notes,
@@ -317,12 +341,12 @@ fn demands(
     tx: TxId,
     history: &dyn History,
     rules: &Rules,
-    height: Height,
+    (height, judge): (Height, &dyn Judge),
 ) -> Result<Vec<Demand>, Conflict> {
     let mut demands: Vec<Demand> = Vec::new();
     let mut touched: Vec<CellId> = Vec::new();
     for (at, action) in body.actions.iter().enumerate() {
-        let scene = Scene { rules, height, body, tx, at, cells: history };
+        let scene = Scene { rules, height, body, tx, at, cells: history, judge };
         let demand = action.check(&scene).map_err(|error| Conflict::Cell { at, error })?;
         for (cell, _) in &demand.changes {
             if !rules.holds(Check::CellsDiffer, !touched.contains(cell)) {
@@ -376,7 +400,8 @@ fn excess(
     demands: &[Demand],
 ) -> (RistrettoPoint, RistrettoPoint) {
     let fee = Scalar::from(body.fee.0) + Scalar::from(body.issue.burned().0);
-    let public = generators().v.inner() * (fee - Scalar::from(body.issue.minted().0));
+    let open = fee - Scalar::from(body.issue.minted().0) + moved_in_public(demands);
+    let public = generators().v.inner() * open;
     let out: RistrettoPoint = body.outputs.iter().map(|output| output.commitment.inner()).sum();
     let spent: RistrettoPoint = inputs.iter().map(|note| note.commitment.inner()).sum();
     let into: RistrettoPoint =
@@ -384,15 +409,25 @@ fn excess(
     let taken: RistrettoPoint =
         demands.iter().flat_map(|demand| &demand.inputs).map(Point::inner).sum();
     let signed = out + into + public - spent - taken;
-    let held: RistrettoPoint = demands
+    let hidden: RistrettoPoint = demands
         .iter()
         .flat_map(|demand| &demand.constraints)
         .filter_map(|constraint| match constraint {
-            Constraint::Restate { balance, .. } => Some(balance.0),
+            Constraint::Restate { balance, restated, .. } => Some(balance.0 - restated.inner()),
             _ => None,
         })
         .sum();
-    (signed, out + into + public - spent - held)
+    (signed, signed - hidden)
+}
+
+/// What actions put into cells or destroy in public, less what they take out.
+// spec: LEDGER-7.4
+fn moved_in_public(demands: &[Demand]) -> Scalar {
+    let moved = demands.iter().map(|demand| {
+        let public = demand.public;
+        Scalar::from(public.put.0) + Scalar::from(public.burned.0) - Scalar::from(public.taken.0)
+    });
+    moved.sum()
 }
 
 /// Every hidden amount that comes into being, then every inequality.
@@ -417,8 +452,10 @@ pub(crate) fn demands_of(
     rules: &Rules,
     height: Height,
 ) -> Result<Vec<Demand>, CellError> {
-    let check = |(at, action): (usize, &crate::cell::Action)| {
-        action.check(&Scene { rules, height, body, tx, at, cells })
+    // Whoever answers a challenge believes its own answer.
+    let judge = &Anybody;
+    let check = |(at, action): (usize, &Action)| {
+        action.check(&Scene { rules, height, body, tx, at, cells, judge })
     };
     body.actions.iter().enumerate().map(check).collect()
 }
@@ -429,11 +466,8 @@ pub(crate) fn demands_of(
 #[must_use]
 pub fn verify(all: &[&Resolved]) -> bool {
     let mut batch = Batch::default();
-    let claims = all.iter().flat_map(|resolved| {
-        resolved.claims.iter().map(|(relation, proof)| (&resolved.id.0.0, relation, proof))
-    });
-    for (message, relation, proof) in claims {
-        if !batch.add(relation, message, proof) {
+    for claim in all.iter().flat_map(|resolved| &resolved.claims) {
+        if !batch.add(&claim.relation, &claim.message, &claim.proof) {
             return false;
         }
     }
@@ -448,8 +482,9 @@ impl Resolved {
     pub fn digest(&self, tx: &Transaction) -> mutirao_wire::Digest {
         let slots = self.range.iter().flat_map(|range| &range.slots);
         let mut statement: Vec<u8> = slots.flat_map(|slot| *slot.bytes()).collect();
-        for (relation, _) in &self.claims {
-            relation.write(&mut statement);
+        for claim in &self.claims {
+            statement.extend_from_slice(&claim.message);
+            claim.relation.write(&mut statement);
         }
         let id = tx.witness_id();
         mutirao_wire::Digest::of("mutirao v1 ledger verified", &[&id.0.to_bytes(), &statement])

@@ -262,6 +262,13 @@ impl SpendKey {
         BalanceKey { receive: self.receive_key(), tag: self.tag.clone() }
     }
 
+    /// A secret of the owner alone, from `k_s`; each domain and each list of parts gives another.
+    pub(crate) fn secret_of(&self, domain: &str, parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+        let whole: Vec<&[u8]> =
+            std::iter::once(&self.spend.0.as_bytes()[..]).chain(parts.iter().copied()).collect();
+        Zeroizing::new(expand(domain, &whole))
+    }
+
     /// `(x, y)` of a one-time key made for subaddress `index` with the offsets `(a, b)`.
     #[must_use]
     pub fn one_time_secrets(

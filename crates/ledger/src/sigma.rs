@@ -17,7 +17,6 @@ use crate::curve::{Point, Sum, generators, put_scalar, read_scalar};
 use crate::transcript::Transcript;
 use curve25519_dalek::ristretto::RistrettoPoint;
 use curve25519_dalek::scalar::Scalar;
-use curve25519_dalek::traits::MultiscalarMul;
 use mutirao_wire::{Decode, DecodeError, Encode, Reader};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
@@ -91,7 +90,28 @@ impl Letter {
     }
 }
 
+impl Letter {
+    /// A multiple, by table where there is one.
+    fn times(self, scalar: &Scalar) -> RistrettoPoint {
+        let all = generators();
+        match self {
+            Self::G => all.times_g(scalar),
+            Self::T => all.times_t(scalar),
+            Self::V => all.times_v(scalar),
+            Self::H => all.times_h(scalar),
+            Self::W => all.w.inner() * scalar,
+        }
+    }
+}
+
 impl Base {
+    fn times(&self, scalar: &Scalar) -> RistrettoPoint {
+        match self {
+            Self::Fixed(letter) => letter.times(scalar),
+            Self::Free(element) => element.point * scalar,
+        }
+    }
+
     fn element(&self) -> Element {
         match self {
             Self::Fixed(letter) => letter.point().into(),
@@ -188,9 +208,8 @@ impl Equation {
     /// The right side at these nonces; never the identity for fresh ones.
     fn at(&self, nonces: &[Scalar]) -> Point {
         let nonce = |secret: &usize| nonces.get(*secret).copied().unwrap_or_default();
-        let scalars = self.terms.iter().map(|(secret, _)| nonce(secret));
-        let points = self.terms.iter().map(|(_, base)| base.element().point);
-        Point::fresh(RistrettoPoint::multiscalar_mul(scalars, points))
+        let terms = self.terms.iter().map(|(secret, base)| base.times(&nonce(secret)));
+        Point::fresh(terms.sum())
     }
 }
 
@@ -279,6 +298,13 @@ pub fn owner(one_time: &Point) -> Relation {
 #[must_use]
 pub fn holder(key: &Point) -> Relation {
     Relation::new(b"holder", 1).with(*key, &[(0, Base::Fixed(Letter::H))])
+}
+
+/// `K = k·G`: the payer signed a voucher, which is the message.
+// spec: LEDGER-12.3
+#[must_use]
+pub fn voucher(key: &Point) -> Relation {
+    Relation::new(b"voucher", 1).with(*key, &[(0, Base::Fixed(Letter::G))])
 }
 
 /// `D = m·W + r·H`: somebody can open the name in a deed.

@@ -147,7 +147,7 @@ impl Summary {
     }
 
     /// The supply audit: all that is unspent, and all that cells hold, is the supply and blinding.
-    /// `unspent` adds up the commitments of unspent notes and the pots of tills.
+    /// `unspent` adds up the commitments of unspent notes and [`Cell::holds`] of all cells.
     // spec: LEDGER-11.1
     #[must_use]
     pub fn is_balanced(&self, unspent: &Sum) -> bool {

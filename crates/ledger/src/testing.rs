@@ -1,6 +1,10 @@
 //! What tests of this crate and of others build upon: chance that can be repeated, and a state with
 //! many notes in it.
 
+mod paid;
+
+pub use paid::Shop;
+
 use crate::block::{self, Block};
 use crate::build::{self, Input, Wish};
 use crate::curve::generators;
@@ -118,6 +122,10 @@ impl Bank {
         let found = found.scan(&[CompactTx::new(&transaction, first)]);
         let note = |(_, found): (usize, Found)| Input { index: found.index, note: found.note };
         self.notes.extend(found.into_iter().map(note));
+        self.mine(transaction, permit);
+    }
+
+    fn mine(&mut self, transaction: Transaction, permit: Permit) {
         let block = Block { height: self.height, transactions: vec![transaction] };
         let pending = block::resolve(&block, &self.state, &self.state.summary, &self.rules, permit);
         let pending = pending.expect("a block");
@@ -188,7 +196,8 @@ pub fn frozen() -> String {
         ("transaction", hex(&tx.to_bytes())),
         ("compact", hex(&compact.to_bytes())),
     ];
-    lines.iter().map(|(name, value)| format!("{name} {value}\n")).collect()
+    let paid = paid::frozen();
+    lines.into_iter().chain(paid).map(|(name, value)| format!("{name} {value}\n")).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -7,7 +7,7 @@ use crate::cell::Action;
 use crate::curve::Point;
 use crate::note::derive::InputContext;
 use crate::note::{NoteIndex, Output};
-use crate::rules::{ChainId, Height};
+use crate::rules::{ChainId, Height, Rules};
 use crate::sigma::SigmaProof;
 use mutirao_wire::codec::{put_bytes, put_list};
 use mutirao_wire::{Amount, Decode, DecodeError, Digest, Encode, Reader};
@@ -239,6 +239,14 @@ impl Body {
                 InputContext::of_mint(&self.chain.0.0, height)
             }
         }
+    }
+
+    /// All that the transaction destroys: fee, burn, and what its actions do.
+    // spec: LEDGER-5.6, LEDGER-7.4
+    #[must_use]
+    pub fn destroyed(&self, rules: &Rules) -> u128 {
+        let burned = self.actions.iter().map(|action| u128::from(action.burned(rules).0));
+        u128::from(self.fee.0) + u128::from(self.issue.burned().0) + burned.sum::<u128>()
     }
 
     /// Slots of the range proof, before padding.

@@ -51,6 +51,7 @@ fn every_byte_of_every_kind_of_block_has_a_name_and_a_class() {
     let tx = world.send(0, 1, 100);
     world.mine(vec![tx]).unwrap();
     act_on_tills_and_deeds(&mut world);
+    act_on_channels_and_bonds(&mut world);
     let all = blocks(&world);
     for block in &all {
         let parts = dissect(block).unwrap();
@@ -64,6 +65,9 @@ fn every_byte_of_every_kind_of_block_has_a_name_and_a_class() {
     assert_eq!(survey.bytes(), all.iter().map(|block| block.len() as u64).sum::<u64>());
     let fields: Vec<&str> = survey.totals().map(|total| total.field).collect();
     for field in ["amount of a deposit", "key of a till", "name of a deed", "new value"] {
+        assert!(fields.contains(&field), "{field}");
+    }
+    for field in ["signature of a voucher", "owner of a bond", "answer to a challenge"] {
         assert!(fields.contains(&field), "{field}");
     }
     assert_eq!(survey.findings(), []);
@@ -83,6 +87,28 @@ fn act_on_tills_and_deeds(world: &mut World) {
     let name = Digest([5; 32]);
     let tx = world.act(2, Plan::Register(RegisterPlan { name, to: To::Own }));
     world.mine(vec![tx]).unwrap();
+}
+
+/// Every action on a channel, a bond and a challenge.
+fn act_on_channels_and_bonds(world: &mut World) {
+    use crate::tests::world::PROOF;
+    use crate::tests::{bonds, channels};
+    let till = crate::tests::cells::open(world, 1, 5, &[]);
+    let mut channel = channels::open(world, (0, 1), 9_000, &[(500, till)]);
+    channel.top_up(world, 50);
+    let plan = channel.close(world, channel.draw(world, 70));
+    bonds::act(world, 1, plan);
+    bonds::act(world, 0, channel.refund());
+    let bonded = bonds::open(world, 0, 5_000, 1_500);
+    bonds::act(world, 0, bonded.top_up(5, 1_500));
+    bonds::act(world, 1, bonded.challenge(bonds::receipt(&bonds::signer(0))));
+    let (answered, _) = bonds::doubt(world, 1, &bonded, 1);
+    let (lost, kept) = bonds::doubt(world, 1, &bonded, 2);
+    bonds::act(world, 0, bonded.answer(answered, PROOF));
+    world.wait(Height(world.height().0 + 5));
+    bonds::act(world, 2, bonds::slash(lost));
+    bonds::act(world, 1, bonds::collect(lost, kept));
+    bonds::act(world, 0, bonded.leave());
 }
 
 fn planted(change: impl FnOnce(&mut Vec<Transaction>)) -> Vec<Finding> {

@@ -2,6 +2,8 @@
 
 use super::{Class, Part};
 use crate::block::TRANSACTIONS_MAX;
+use crate::cell::challenge::ANSWER_BYTES_MAX;
+use crate::cell::channel::ROYALTIES_MAX;
 use crate::cell::till::SHARES_MAX;
 use crate::tx::{ACTIONS_MAX, CONSTRAINTS_MAX, OUTPUTS_MAX, RANGE_BYTES_MAX, SPENDS_MAX};
 use mutirao_wire::{DecodeError, Reader};
@@ -119,8 +121,103 @@ impl<'a> Walk<'a> {
     fn action(&mut self) -> Walked {
         match self.byte("kind of cell")? {
             1 => self.till(),
-            _ => self.deed(),
+            2 => self.deed(),
+            3 => self.channel(),
+            4 => self.bond(),
+            _ => self.challenge(),
         }
+    }
+
+    fn channel(&mut self) -> Walked {
+        match self.byte("action on a channel")? {
+            0 => {
+                self.once("commitment of a channel", Class::Commitment, 32)?;
+                self.once("payer of a channel", Class::OneTimeKey, 32)?;
+                self.once("payee of a channel", Class::OneTimeKey, 32)?;
+                self.once("voucher key of a channel", Class::OneTimeKey, 32)?;
+                for _ in 0..self.count("count of royalties", ROYALTIES_MAX)? {
+                    self.public("basis points of a royalty", 2)?;
+                    self.public("till of a royalty", 32)?;
+                }
+                self.public("expiry of a channel", 8)?;
+                Ok(())
+            }
+            1 => {
+                self.public("channel", 32)?;
+                self.once("commitment of a channel", Class::Commitment, 32)
+            }
+            2 => self.close(),
+            _ => self.public("channel", 32).map(|_| ()),
+        }
+    }
+
+    fn close(&mut self) -> Walked {
+        self.public("channel", 32)?;
+        self.public("number of a voucher", 8)?;
+        self.once("commitment of a voucher", Class::Commitment, 32)?;
+        self.public("usage of a voucher", 32)?;
+        self.once("amount of a voucher", Class::Ciphertext, 8)?;
+        self.sigma("signature of a voucher")?;
+        self.public("parts that cover a voucher", 1)?;
+        for _ in 0..self.count("count of royalties", ROYALTIES_MAX)? {
+            self.deposit()?;
+        }
+        Ok(())
+    }
+
+    fn bond(&mut self) -> Walked {
+        match self.byte("action on a bond")? {
+            0 => {
+                self.once("commitment of a bond", Class::Commitment, 32)?;
+                self.public("floor of a bond", 8)?;
+                self.once("owner of a bond", Class::OneTimeKey, 32)?;
+                self.public("receipt signer of a bond", 32)?;
+            }
+            1 => {
+                self.public("bond", 32)?;
+                self.once("commitment of a bond", Class::Commitment, 32)?;
+                self.public("floor of a bond", 8)?;
+            }
+            _ => {
+                self.public("bond", 32)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn challenge(&mut self) -> Walked {
+        match self.byte("action on a challenge")? {
+            0 => {
+                self.public("bond", 32)?;
+                self.evidence()?;
+                self.once("challenger", Class::OneTimeKey, 32)
+            }
+            1 => {
+                self.public("challenge", 32)?;
+                let answer = self.count("length of an answer", ANSWER_BYTES_MAX)?;
+                if answer > 0 {
+                    self.public("answer to a challenge", answer)?;
+                }
+                Ok(())
+            }
+            _ => self.public("challenge", 32).map(|_| ()),
+        }
+    }
+
+    /// What a challenger shows of a provider's words is public from then on.
+    fn evidence(&mut self) -> Walked {
+        if self.byte("kind of evidence")? == 0 {
+            self.public("checkpoint that is challenged", 32 + 32 + 4 + 32)?;
+        } else {
+            // Version, scheme, four digests, op set, two counts and the range that was served.
+            self.public("receipt that is challenged", 2 + 4 * 32 + 2 + 4 + 4 + 8)?;
+            if self.byte("finish that is challenged")? == 4 {
+                self.public("index of a cancel that is challenged", 4)?;
+            }
+            self.public("price, time and signer that are challenged", 8 + 8 + 4 + 32)?;
+        }
+        self.public("signature that is challenged", 64)?;
+        Ok(())
     }
 
     fn till(&mut self) -> Walked {

@@ -1,14 +1,14 @@
 //! What a prover knows, by the public points it knows it about.
 
-use super::{Constraint, Linear};
+use super::{Cells, Constraint, Demand, Linear};
 use crate::commit::Opening;
 use crate::curve::{Point, PointName, hash_to_scalar};
-use crate::key::Secret;
+use crate::key::{Secret, SpendKey};
 use crate::sigma::SigmaProof;
 use curve25519_dalek::scalar::Scalar;
 use mutirao_wire::Amount;
 use rand_core::CryptoRng;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -30,6 +30,19 @@ pub struct Knowledge {
     openings: BTreeMap<Point, Opening>,
     pairs: BTreeMap<Point, (Secret, Secret)>,
     keys: BTreeMap<Point, Secret>,
+    others: BTreeSet<Point>,
+}
+
+/// What a plan becomes an action with.
+pub struct Making<'a> {
+    /// Whose plan it is.
+    pub keys: &'a SpendKey,
+    /// The cells as they are.
+    pub cells: &'a dyn Cells,
+    /// Fresh blindings.
+    pub blindings: &'a mut Blindings,
+    /// Where to put what proves the action.
+    pub known: &'a mut Knowledge,
 }
 
 impl Knowledge {
@@ -46,6 +59,28 @@ impl Knowledge {
     /// The secret of a till's key.
     pub fn key(&mut self, point: Point, secret: Secret) {
         self.keys.insert(point, secret);
+    }
+
+    /// A one-time key of somebody else, who will agree later.
+    pub fn other(&mut self, point: Point) {
+        self.others.insert(point);
+    }
+
+    /// Whether somebody else proves this.
+    fn is_others(&self, constraint: &Constraint) -> bool {
+        matches!(constraint, Constraint::Sig(point) if self.others.contains(point))
+    }
+
+    /// The proofs that others have to make: their places among those of a transaction, and whose.
+    #[must_use]
+    pub fn others(&self, demands: &[Demand]) -> Vec<(usize, Point)> {
+        let all = demands.iter().flat_map(|demand| &demand.constraints);
+        let proven = all.filter(|constraint| constraint.relation().is_some()).enumerate();
+        let theirs = proven.filter_map(|(at, constraint)| match constraint {
+            Constraint::Sig(point) if self.others.contains(point) => Some((at, *point)),
+            _ => None,
+        });
+        theirs.collect()
     }
 
     fn find<'a, T>(map: &'a BTreeMap<Point, T>, at: &Point) -> Result<&'a T, KnowledgeError> {
@@ -93,6 +128,8 @@ impl Knowledge {
             Ok(vec![*one.scalar(), *two.scalar()])
         };
         let secrets = match of {
+            // Well-formed and false: it keeps the place until the other agrees.
+            of if self.is_others(of) => vec![Scalar::ONE; 2],
             Constraint::Ge(_) => vec![],
             Constraint::Eq(linear) => vec![self.difference(linear)?],
             Constraint::Sig(point) | Constraint::Open(point) => pair(point)?,

@@ -98,9 +98,10 @@ impl Total {
 
     fn is_zero(&self) -> bool {
         let letters = [Letter::G, Letter::T, Letter::V, Letter::H, Letter::W];
-        let fixed = letters.iter().map(|letter| *letter.point().inner());
-        let scalars = self.scalars.iter().chain(&self.fixed);
-        let points = self.points.iter().copied().chain(fixed);
+        let fixed = letters.iter().map(|letter| *letter.point().inner()).zip(&self.fixed);
+        let fixed = fixed.filter(|(_, scalar)| **scalar != Scalar::ZERO);
+        let all = self.points.iter().copied().zip(&self.scalars).chain(fixed);
+        let (points, scalars): (Vec<RistrettoPoint>, Vec<&Scalar>) = all.unzip();
         RistrettoPoint::vartime_multiscalar_mul(scalars, points).is_identity()
     }
 }

@@ -85,14 +85,11 @@ impl MemoryState {
         self.tags.iter()
     }
 
-    /// What all pots of all tills add up to.
+    /// What all cells together hold.
     #[must_use]
     pub fn pots(&self) -> Sum {
-        let pot = |cell: &Cell| match cell {
-            Cell::Till(till) => till.settled.balance.0 + till.current.balance.0,
-            Cell::Deed(_) => RistrettoPoint::default(),
-        };
-        Sum(self.cells.values().map(pot).sum())
+        let held: RistrettoPoint = self.cells.values().map(|cell| cell.holds().0).sum();
+        Sum(held)
     }
 }
 

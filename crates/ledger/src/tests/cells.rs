@@ -57,7 +57,7 @@ pub fn next_epoch(world: &mut World) {
 pub fn deeds(world: &World) -> Vec<(CellId, Deed)> {
     let deed = |(id, cell): (&CellId, &Cell)| match cell {
         Cell::Deed(deed) => Some((*id, *deed)),
-        Cell::Till(_) => None,
+        _ => None,
     };
     world.state.cells().filter_map(deed).collect()
 }

@@ -3,8 +3,11 @@
 //! A verifier that forgets one constraint looks exactly like a good one until somebody tries. Each
 //! forger here does its best: all other proofs are honest, so nothing but the one check stops it.
 
+mod bonds;
+mod channels;
+
 use super::cells::{deeds, deposit, key, next_epoch, open, payout, register, till};
-use super::world::World;
+use super::world::{World, permit};
 use crate::build::{self, Input, Plan};
 use crate::cell::deed::{DeedAction, DeedOpening, RegisterPlan, TransferPlan};
 use crate::cell::till::{DepositPlan, OpenPlan, Share, TillAction};
@@ -25,7 +28,7 @@ struct Forgery {
 }
 
 fn forged(world: World, tx: Transaction) -> Forgery {
-    Forgery { world, block: vec![tx], permit: Permit::default() }
+    Forgery { world, block: vec![tx], permit: permit() }
 }
 
 /// What the forger's own wallet checks is what the weak verifier checks.
@@ -197,7 +200,7 @@ forgeries! {
         let amount = u64::MAX;
         let (pay, height) = (world.pay(0, amount), world.height());
         let tx = build::mint(&world.rules, height, &[pay], &mut world.rng).unwrap().transaction;
-        let permit = Permit { mint: Amount(amount), ..Permit::default() };
+        let permit = Permit { mint: Amount(amount), ..permit() };
         Forgery { permit, ..forged(world, tx) }
     };
     Share: a_creator_keeps_the_share_of_its_ancestors = |check| {
@@ -274,6 +277,30 @@ forgeries! {
         let tx = world.act(0, plan);
         forged(world, tx)
     };
+    Royalties: a_till_gets_two_royalties_so_that_nobody_can_close = channels::twice_the_same_till;
+    RoyaltyTill: a_royalty_goes_to_a_till_that_is_not_there = channels::no_till;
+    ChannelOpen: a_payee_closes_twice = channels::second_close;
+    TopUps: a_channel_grows_until_nobody_can_close_it = channels::ninth_part;
+    Payer: a_payee_takes_back_what_belongs_to_the_payer = channels::stolen_refund;
+    Payee: a_payer_closes_with_an_old_voucher_of_its_own = channels::own_close;
+    VoucherSigned: a_payee_writes_itself_a_voucher = channels::own_voucher;
+    Covered: a_voucher_above_the_deposit_makes_money = channels::uncovered;
+    RoyaltyCount: a_payee_forgets_the_creators = channels::no_royalty;
+    PaidAbove: a_royalty_of_a_close_is_too_high = |check| channels::other_royalty(check, 101);
+    PaidBelow: a_royalty_of_a_close_is_too_low = |check| channels::other_royalty(check, 99);
+    ChannelExpired: a_payer_takes_everything_back_while_the_payee_works = channels::early_refund;
+    StakeMinimum: a_bond_is_worth_nothing = bonds::below_the_minimum;
+    StakeFloor: a_bond_says_more_than_it_holds = bonds::below_its_floor;
+    FloorStays: an_owner_lowers_the_floor_under_its_challengers = bonds::lower_floor;
+    BondOwner: a_stranger_sends_a_provider_away = bonds::stranger_leaves;
+    BondDelay: a_stake_is_gone_before_anybody_could_doubt = bonds::no_delay;
+    BondFree: a_stake_is_gone_while_a_challenge_waits = bonds::gone_while_challenged;
+    EvidenceSigned: somebody_makes_up_what_a_provider_signed = bonds::made_up;
+    ChallengeNew: the_same_is_challenged_until_nothing_is_left = bonds::once_more;
+    BondCovers: more_challenges_than_the_bond_can_pay = bonds::one_too_many;
+    Judged: an_answer_proves_nothing = bonds::nonsense_answer;
+    Deadline: a_challenge_is_lost_before_it_can_be_answered = bonds::early_slash;
+    Challenger: a_stranger_takes_the_prize = bonds::stolen_prize;
 }
 
 fn garbage_handle() -> Forgery {

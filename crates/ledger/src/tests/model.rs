@@ -1,5 +1,7 @@
 //! Random days beside a plain model: numbers in a table, which the hidden ledger must match.
 
+mod paid;
+
 use super::cells::{carried, deeds, deposit, key, open, payout, till};
 use super::world::World;
 use crate::build::{BuildError, Plan, Wish};
@@ -9,6 +11,7 @@ use crate::cell::till::plan::share_of;
 use crate::note::{OwnedNote, To};
 use crate::testing::Seeded;
 use mutirao_wire::{Amount, Digest};
+use paid::{Line, Stake};
 use rand_core::TryRng;
 
 const PEOPLE: usize = 4;
@@ -21,6 +24,8 @@ struct Plain {
     pots: [(u64, u64); 2],
     epoch: u64,
     owners: Vec<(CellId, usize, OwnedNote, DeedOpening)>,
+    channels: Vec<Line>,
+    bond: Option<Stake>,
 }
 
 struct Day {
@@ -28,6 +33,10 @@ struct Day {
     plain: Plain,
     tills: [CellId; 2],
     chance: Seeded,
+    /// Channels that were closed or expired, challenges that were lost and answered.
+    closed: usize,
+    lost: usize,
+    proven: usize,
 }
 
 const SHARE: u16 = 1_234;
@@ -39,8 +48,12 @@ impl Day {
         let derived = open(&mut world, 0, 2, &[(SHARE, base)]);
         let balances = std::array::from_fn(|at| world.balance(at));
         let (supply, epoch) = (balances.iter().sum(), world.rules.epoch(world.height()));
-        let plain = Plain { balances, supply, pots: [(0, 0); 2], epoch, owners: vec![] };
-        Self { world, plain, tills: [derived, base], chance: Seeded::new(seed) }
+        let (owners, channels, bond) = (vec![], vec![], None);
+        let pots = [(0, 0); 2];
+        let plain = Plain { balances, supply, pots, epoch, owners, channels, bond };
+        let (closed, lost, proven) = (0, 0, 0);
+        let tills = [derived, base];
+        Self { world, plain, tills, chance: Seeded::new(seed), closed, lost, proven }
     }
 
     fn roll(&mut self, below: u64) -> u64 {
@@ -80,13 +93,15 @@ impl Day {
     fn step(&mut self) {
         self.roll_over();
         let of = self.person();
-        match self.roll(8) {
+        match self.roll(14) {
             0..3 => self.send(of, 1),
             3 => self.send(of, 3),
             4 => self.pay_in(of),
             5 => self.pay_out(),
             6 => self.register(of),
-            _ => self.transfer(),
+            7 => self.transfer(),
+            8..11 => self.use_channel(of),
+            _ => self.use_bond(of),
         }
         self.compare();
     }
@@ -173,14 +188,17 @@ impl Day {
             let (_, deed) = owners.iter().find(|(deed, _)| deed == id).unwrap();
             assert_eq!((deed.owner, deed.name), (note.one_time, opening.commit()));
         }
+        self.compare_paid();
     }
 }
 
 // spec: LEDGER-6.2, LEDGER-11.1
 #[test]
-fn two_hundred_random_operations_leave_what_a_plain_table_says() {
+fn three_hundred_random_operations_leave_what_a_plain_table_says() {
     let mut day = Day::new(1);
-    (0..200).for_each(|_| day.step());
+    (0..300).for_each(|_| day.step());
+    assert!(day.plain.channels.len() + day.closed > 5, "channels were used");
+    assert!(day.lost > 0 && day.proven > 0, "challenges were lost and answered");
 }
 
 // spec: LEDGER-6.2, LEDGER-11.1

@@ -1,12 +1,16 @@
 //! One byte changed, anywhere: the transaction is another one, and its proofs are not its own.
 
+use super::bonds;
 use super::cells::{deposit, key, next_epoch, open, payout, register};
-use super::world::World;
+use super::channels;
+use super::world::{PROOF, World};
 use crate::build::Plan;
+use crate::cell::channel::{ChannelPlan, TopUpPlan};
 use crate::cell::deed::TransferPlan;
 use crate::cell::till::{DepositPlan, OpenPlan};
 use crate::note::To;
 use crate::note::memo::Memo;
+use crate::rules::Height;
 use crate::tx::{TX_BYTES_MAX, Transaction};
 use mutirao_wire::{Amount, Decode, DecodeError, Encode};
 
@@ -39,6 +43,15 @@ fn one_of_each() -> (World, Vec<Transaction>) {
     let tx = world.act(1, deposit(id, 5_000));
     world.mine(vec![tx]).unwrap();
     let (deed, owner, opening) = register(&mut world, 0, 5);
+    let paid = channels::open(&mut world, (0, 1), 9_000, &[(500, id), (100, base)]);
+    let back = channels::open(&mut world, (0, 1), 9_000, &[]);
+    let tx = world.act(1, back.close(&world, back.draw(&world, 10)));
+    world.mine(vec![tx]).unwrap();
+    let bonded = bonds::open(&mut world, 0, 5_000, 1_500);
+    let (challenge, _) = bonds::doubt(&mut world, 1, &bonded, 1);
+    let (lost, kept) = bonds::doubt(&mut world, 1, &bonded, 2);
+    world.wait(Height(world.height().0 + 5));
+    bonds::act(&mut world, 0, bonds::slash(lost));
     next_epoch(&mut world);
     let mut pay = world.pay(1, 1_000);
     pay.memo = Memo::new(b"thanks").unwrap();
@@ -54,7 +67,24 @@ fn one_of_each() -> (World, Vec<Transaction>) {
         world.act(0, Plan::Transfer(transfer)),
         world.act(0, Plan::OpenTill(OpenPlan { key: key(3), shares: vec![] })),
     ];
-    (world, all)
+    let opening = channels::plan(&world, 1, 9_000, &[(500, id)]);
+    let more = TopUpPlan { channel: paid.id, kept: paid.kept[0], amount: Amount(5) };
+    let doubt = bonded.challenge(bonds::signed(&bonds::signer(0), 3));
+    let plans = [
+        (1, paid.close(&world, paid.draw(&world, 4_321))),
+        (0, back.refund()),
+        (0, Plan::Channel(ChannelPlan::Open(opening))),
+        (0, Plan::Channel(ChannelPlan::TopUp(more))),
+        (0, bonds::plan(0, 5_000, 1_500)),
+        (0, bonded.top_up(5, 1_200)),
+        (0, bonded.leave()),
+        (1, doubt),
+        (0, bonded.answer(challenge, PROOF)),
+        (1, bonds::slash(challenge)),
+        (1, bonds::collect(lost, kept)),
+    ];
+    let acts = plans.map(|(of, plan)| world.act(of, plan));
+    (world, all.into_iter().chain(acts).collect())
 }
 
 // spec: LEDGER-4.1, LEDGER-5.1

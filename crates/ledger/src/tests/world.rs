@@ -2,18 +2,47 @@
 
 use crate::block::{self, Block, BlockError};
 use crate::build::{self, BuildError, Built, Input, Plan, Wish};
+use crate::cell::challenge::{Evidence, Judge};
 use crate::curve::Sum;
 use crate::examine::{History, Permit};
 use crate::key::address::{Address, Network};
 use crate::key::{Seed, SpendKey, SubaddressIndex};
 use crate::note::memo::Memo;
 use crate::note::{NoteIndex, OwnedNote, Payment, To, Watch};
-use crate::rules::{ChainId, FeeLevel, Height, Rules};
+use crate::rules::{BondRules, ChainId, FeeLevel, Height, Rules};
 use crate::state::MemoryState;
 use crate::testing::Seeded;
 use crate::tx::{Body, Membership, Transaction};
 use mutirao_wire::{Amount, Digest};
 use std::collections::BTreeSet;
+
+/// What convinces the judge of this world.
+pub const PROOF: &[u8] = b"a proof";
+
+/// The judge of this world knows one proof of everything.
+#[derive(Debug)]
+struct Words;
+
+impl Judge for Words {
+    fn convinces(&self, _: &Evidence, answer: &[u8]) -> bool {
+        answer == PROOF
+    }
+}
+
+/// Nothing new and nothing destroyed, and a judge.
+pub fn permit() -> Permit {
+    Permit { judge: &Words, ..Permit::default() }
+}
+
+/// Small numbers, so that tests see the end of everything.
+pub const BONDS: BondRules = BondRules {
+    minimum: Amount(1_000),
+    slash: Amount(300),
+    reward: Amount(200),
+    deposit: Amount(50),
+    delay: 5,
+    window: 3,
+};
 
 pub struct World {
     pub rules: Rules,
@@ -39,6 +68,7 @@ impl World {
     /// The same with other people, and another chance.
     pub fn of(people: u64, seed: u8) -> Self {
         let rules = Rules::new(ChainId(Digest([7; 32])), Amount(10), 4);
+        let rules = Rules { bonds: BONDS, ..rules };
         let rng = Seeded::new(people + 1_000 * (u64::from(seed) - 1));
         let seed = Seed::new(&[seed; 64]);
         let person = |at| Person { keys: seed.account(at), notes: vec![] };
@@ -71,7 +101,7 @@ impl World {
     fn mint_all(&mut self, payments: &[Payment]) {
         let amount = payments.iter().map(|payment| payment.amount.0).sum();
         let built = build::mint(&self.rules, self.height(), payments, &mut self.rng).unwrap();
-        let permit = Permit { mint: Amount(amount), ..Permit::default() };
+        let permit = Permit { mint: Amount(amount), ..permit() };
         self.mine_with(vec![built.transaction], permit).unwrap();
     }
 
@@ -117,7 +147,7 @@ impl World {
     }
 
     pub fn mine(&mut self, transactions: Vec<Transaction>) -> Result<(), BlockError> {
-        self.mine_with(transactions, Permit::default())
+        self.mine_with(transactions, permit())
     }
 
     pub fn mine_with(
@@ -145,7 +175,7 @@ impl World {
 
     /// What the world says of a block without taking it.
     pub fn judge(&self, transactions: Vec<Transaction>) -> Result<(), BlockError> {
-        self.judge_by(&self.rules, transactions, Permit::default())
+        self.judge_by(&self.rules, transactions, permit())
     }
 
     pub fn judge_by(
@@ -177,6 +207,13 @@ impl World {
 
     pub fn balance(&self, of: usize) -> u64 {
         self.people[of].notes.iter().map(|input| input.note.opening.amount.0).sum()
+    }
+
+    /// Empty blocks up to a height; the next block has that height then.
+    pub fn wait(&mut self, until: Height) {
+        while self.height() < until {
+            self.mine(vec![]).unwrap();
+        }
     }
 
     /// Σ unspent C = supply·V + Σ excess, from what is known of every note in the test: which are

@@ -7,6 +7,9 @@ use mutirao_chain::file::{self, Blocks, FileError};
 use mutirao_chain::snapshot::{self, SnapshotError};
 use mutirao_ledger::anatomy::{Class, Finding, Survey, Total};
 use mutirao_ledger::cell::Action;
+use mutirao_ledger::cell::bond::BondAction;
+use mutirao_ledger::cell::challenge::ChallengeAction;
+use mutirao_ledger::cell::channel::ChannelAction;
 use mutirao_ledger::cell::deed::DeedAction;
 use mutirao_ledger::cell::till::TillAction;
 use mutirao_ledger::key::address::Network;
@@ -167,6 +170,19 @@ fn kind(action: &Action) -> &'static str {
         Action::Deed(DeedAction::Register { .. }) => "deed registered",
         Action::Deed(DeedAction::Transfer { .. }) => "deed moved",
         Action::Deed(DeedAction::Retire { .. }) => "deed retired",
+        Action::Channel(ChannelAction::Open { .. }) => "channel opened",
+        Action::Channel(ChannelAction::TopUp { .. }) => "channel topped up",
+        Action::Channel(ChannelAction::Close { .. }) => "channel closed",
+        Action::Channel(ChannelAction::Settle { .. }) => "channel settled",
+        Action::Channel(ChannelAction::Refund { .. }) => "channel refunded",
+        Action::Bond(BondAction::Open { .. }) => "bond opened",
+        Action::Bond(BondAction::TopUp { .. }) => "bond topped up",
+        Action::Bond(BondAction::Leave { .. }) => "bond leaving",
+        Action::Bond(BondAction::Withdraw { .. }) => "bond withdrawn",
+        Action::Challenge(ChallengeAction::Open { .. }) => "challenge opened",
+        Action::Challenge(ChallengeAction::Answer { .. }) => "challenge answered",
+        Action::Challenge(ChallengeAction::Slash { .. }) => "challenge lost",
+        Action::Challenge(ChallengeAction::Collect { .. }) => "challenge collected",
     }
 }
 

@@ -77,6 +77,8 @@ impl<'a> Scribe<'a> {
             let act = match action {
                 Action::Till(action) => self.till(action, CellId::new(tx.id, at)),
                 Action::Deed(action) => self.deed(action, CellId::new(tx.id, at), &carried),
+                // Their keepsakes are notes of ours; what they are about the book does not say yet.
+                Action::Channel(_) | Action::Bond(_) | Action::Challenge(_) => None,
             };
             entry.acts.extend(act);
         }

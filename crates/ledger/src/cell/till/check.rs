@@ -21,7 +21,7 @@ pub fn check(action: &TillAction, scene: &Scene<'_>) -> Result<Demand, CellError
 }
 
 /// The till of that id, as it is in the epoch of the block.
-fn find(id: CellId, scene: &Scene<'_>) -> Result<Till, CellError> {
+pub(in crate::cell) fn find(id: CellId, scene: &Scene<'_>) -> Result<Till, CellError> {
     match scene.cells.cell(&id) {
         Some(Cell::Till(till)) => Ok(till.at(scene.rules.epoch(scene.height))),
         Some(_) => Err(CellError::Kind(id)),
@@ -69,7 +69,8 @@ fn pay_in(
     })
 }
 
-fn handle(till: &Till, deposit: &Deposit) -> Constraint {
+/// The holder can take the deposit's blinding off.
+pub(in crate::cell) fn handle(till: &Till, deposit: &Deposit) -> Constraint {
     let Deposit { commitment, handle, .. } = *deposit;
     Constraint::Handle { commitment, key: till.key, handle }
 }
@@ -115,7 +116,7 @@ fn pay_out(
         inputs: vec![restated],
         outputs: deposits.iter().map(|deposit| deposit.commitment).collect(),
         constraints: scene.demand(Check::Restate, restate),
-        changes: Vec::new(),
+        ..Demand::default()
     };
     for (share, deposit) in till.shares.iter().zip(deposits) {
         pass_on(share, deposit, restated, &mut demand, scene)?;

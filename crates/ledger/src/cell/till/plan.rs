@@ -49,7 +49,8 @@ pub fn share_of(gross: Amount, basis_points: u16) -> Amount {
     Amount(u64::try_from(share).unwrap_or(u64::MAX))
 }
 
-fn find(id: CellId, cells: &dyn Cells) -> Result<Till, CellError> {
+/// The till of that id, for whoever pays into it.
+pub(in crate::cell) fn find(id: CellId, cells: &dyn Cells) -> Result<Till, CellError> {
     match cells.cell(&id) {
         Some(Cell::Till(till)) => Ok(till),
         Some(_) => Err(CellError::Kind(id)),
@@ -58,7 +59,7 @@ fn find(id: CellId, cells: &dyn Cells) -> Result<Till, CellError> {
 }
 
 /// Makes a deposit under the till's key.
-fn deposit(
+pub(in crate::cell) fn deposit(
     key: &Point,
     amount: Amount,
     blindings: &mut Blindings,

@@ -1,5 +1,8 @@
 //! The command line: verbs and flags by the customs of Ollama, so that hands find them.
 
+pub mod chain;
+
+use chain::ChainCommand;
 use clap::{Args, Parser, Subcommand};
 use mutirao_node::config::{Layer, Settings};
 use std::path::PathBuf;
@@ -74,6 +77,12 @@ pub enum Command {
     Status,
     /// Check that everything works on this machine
     Doctor,
+    /// Keep a ledger, ask one, audit one, look at one as a stranger
+    Chain {
+        /// What to do
+        #[command(subcommand)]
+        command: ChainCommand,
+    },
     /// Train and score models of the village world
     Learn {
         /// What to do

@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub mod chain;
 pub mod demo;
 pub mod discover;
 pub mod import;

@@ -55,6 +55,7 @@ fn dispatch(arguments: &Arguments, printer: Printer) -> anyhow::Result<ExitCode>
         Some(Command::Show { model }) => cmd::models::show(&node()?, model, printer),
         Some(Command::Status) => cmd::status::status(&node()?, printer),
         Some(Command::Doctor) => cmd::status::doctor(&node()?, printer),
+        Some(Command::Chain { command }) => cmd::chain::run(&node()?, command, printer),
         Some(Command::Learn { command }) => learn(&node()?, command, printer),
     }
 }

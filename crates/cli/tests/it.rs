@@ -1,5 +1,7 @@
 //! The program as a person meets it: each command, and each way to get it wrong.
 
+#[path = "it/chain.rs"]
+mod chain;
 #[path = "it/import.rs"]
 mod import;
 #[path = "it/pull.rs"]

@@ -6,13 +6,14 @@ use crate::rules::Height;
 use crate::sealed::Header;
 use curve25519_dalek::ristretto::RistrettoPoint;
 use mutirao_wire::{Decode, DecodeError, Reader};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::OnceLock;
 
 /// An amount under a pad is below this once in sixteen million, an honest one in the clear mostly.
 const PLAIN_AMOUNT: u64 = 1 << 40;
 /// Commitments to amounts below this are recognised if they have no blinding.
-const PLAIN_COMMITMENT: usize = 4096;
+const PLAIN_COMMITMENT: u64 = 4096;
 /// As many readable letters in a row come about by chance once in 2^34.
 const WORDS: usize = 24;
 /// As many equal bytes in a row, once in 2^48.
@@ -93,33 +94,27 @@ pub struct Total {
 }
 
 /// A reading of many blocks.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Survey {
     totals: BTreeMap<&'static str, Total>,
     seen: BTreeMap<Vec<u8>, (&'static str, Height)>,
     bytes_of: BTreeMap<&'static str, [u64; 256]>,
-    unblinded: BTreeSet<[u8; 32]>,
     findings: Vec<Finding>,
     bytes: u64,
 }
 
-impl Default for Survey {
-    fn default() -> Self {
-        let (v, mut sum) = (*generators().v.inner(), RistrettoPoint::default());
-        let unblinded = (0..PLAIN_COMMITMENT).map(|_| {
+/// What commitments to small amounts would be without a blinding; made once.
+fn unblinded() -> &'static BTreeMap<[u8; 32], u64> {
+    static ALL: OnceLock<BTreeMap<[u8; 32], u64>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let mut sum = RistrettoPoint::default();
+        let commit = |amount| {
             let bytes = Sum(sum).bytes();
-            sum += v;
-            bytes
-        });
-        Self {
-            totals: BTreeMap::new(),
-            seen: BTreeMap::new(),
-            bytes_of: BTreeMap::new(),
-            unblinded: unblinded.collect(),
-            findings: Vec::new(),
-            bytes: 0,
-        }
-    }
+            sum += generators().v.inner();
+            (bytes, amount)
+        };
+        (0..PLAIN_COMMITMENT).map(commit).collect()
+    })
 }
 
 impl Survey {
@@ -182,7 +177,7 @@ impl Survey {
                 }
             }
         }
-        if let Some(amount) = self.unblinded(part) {
+        if let Some(amount) = bare_amount(part) {
             self.findings.push(Finding::PlainAmount { field, height, amount });
         }
         if has_words(part.bytes) || has_run(part.bytes) {
@@ -212,20 +207,12 @@ impl Survey {
             self.findings.push(Finding::PlainAmount { field: part.field, height, amount });
         }
     }
+}
 
-    /// The amount of a commitment that has no blinding, where it is small.
-    fn unblinded(&self, part: &Part<'_>) -> Option<u64> {
-        let bytes = <[u8; 32]>::try_from(part.bytes).ok()?;
-        if part.class != Class::Commitment || !self.unblinded.contains(&bytes) {
-            return None;
-        }
-        let mut sum = RistrettoPoint::default();
-        (0..).find(|_| {
-            let found = Sum(sum).bytes() == bytes;
-            sum += generators().v.inner();
-            found
-        })
-    }
+/// The amount of a commitment that has no blinding, where it is small.
+fn bare_amount(part: &Part<'_>) -> Option<u64> {
+    let bytes = <[u8; 32]>::try_from(part.bytes).ok()?;
+    (part.class == Class::Commitment).then(|| unblinded().get(&bytes).copied())?
 }
 
 fn has_words(bytes: &[u8]) -> bool {

@@ -5,7 +5,8 @@ use mutirao_engine::load::{
 };
 use mutirao_engine::pool::Serial;
 use mutirao_engine::{Model, Profile};
-use mutirao_text::{TextStack, TokenLists};
+use mutirao_node::published::gguf_tokenizer;
+use mutirao_text::TextStack;
 
 /// What converts opens, whatever it was made of.
 fn convert(published: &Published<'_>) {
@@ -20,16 +21,7 @@ fn convert(published: &Published<'_>) {
 pub fn gguf(bytes: &[u8]) {
     let files = InMemory(vec![bytes]);
     let Ok(gguf) = Gguf::read(&files) else { return };
-    let lists = TokenLists {
-        kind: gguf.text("tokenizer.ggml.model").unwrap_or_default(),
-        cuts: gguf.text("tokenizer.ggml.pre"),
-        tokens: gguf.texts("tokenizer.ggml.tokens").unwrap_or_default(),
-        types: gguf.numbers("tokenizer.ggml.token_type"),
-        ranks: gguf.ranks("tokenizer.ggml.scores"),
-        merges: gguf.texts("tokenizer.ggml.merges"),
-        begins_with_space: gguf.flag("tokenizer.ggml.add_space_prefix"),
-    };
-    let tokenizer = lists.tokenizer().unwrap_or_default();
+    let tokenizer = gguf_tokenizer(&gguf).unwrap_or_default();
     if let Ok(stack) = TextStack::new(&tokenizer, b"{{ messages }}", 1 << 20) {
         let _ = stack.encode("abc d<s>é\n");
     }

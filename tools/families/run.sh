@@ -22,4 +22,7 @@ lessons=target/release/examples/dump_lessons
 nice -n 10 "$python" tools/families/make.py "$out/lessons.txt" "$out/held-out.txt" \
   models/village/chat_template.jinja "$out" --steps "$steps" --texts 6 \
   --small crates/learn/tests/families
-target/release/examples/families "$out"/{llama2,llama3,smollm2,mistral,qwen2,qwen3,gemma,gemma2,gemma3}
+all=("$out"/{llama2,llama3,smollm2,mistral,qwen2,qwen3,gemma,gemma2,gemma3})
+target/release/examples/families "${all[@]}"
+echo
+target/release/examples/margins "${all[@]}"

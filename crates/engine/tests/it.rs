@@ -12,6 +12,8 @@ mod families;
 mod files;
 #[path = "it/gguf.rs"]
 mod gguf;
+#[path = "it/gguf_families.rs"]
+mod gguf_families;
 #[path = "it/golden.rs"]
 mod golden;
 #[path = "it/packed.rs"]

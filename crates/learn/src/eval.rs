@@ -7,12 +7,10 @@
 
 mod compare;
 mod exact;
-mod float;
 mod integer;
 mod reference;
 
-pub use compare::{Agreement, CompareError, Predictor, compare, from_fixed};
+pub use compare::{Agreement, CompareError, Predictor, compare, from_fixed, lead};
 pub use exact::{Answerer, EvalError, Score, Scores, questions, right_texts, score};
-pub use float::{FloatModel, FloatSession};
 pub use integer::IntegerModel;
-pub use reference::{Reference, ReferenceError};
+pub use reference::{Reference, ReferenceError, Sequence, Stored, Weights};

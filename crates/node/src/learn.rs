@@ -10,6 +10,7 @@ pub use train::{Progress, TrainingOrder};
 
 use crate::files::FileError;
 use crate::models::ModelError;
+use mutirao_learn::eval::ReferenceError;
 use mutirao_learn::train::export::ExportError;
 use mutirao_learn::train::state::StateError;
 use mutirao_learn::village::tokens::TokenizerError;
@@ -31,6 +32,9 @@ pub enum LearnError {
     /// The weights could not be written or read.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// The float weights cannot be run.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
     /// The checkpoint is none.
     #[error("the checkpoint cannot be resumed: {0}; delete it to begin anew")]
     State(#[from] StateError),

@@ -71,7 +71,7 @@ pub enum ModelError {
 /// The files of a model, in the Hugging Face layout.
 #[derive(Debug, Clone)]
 pub(crate) struct Package {
-    config: Vec<u8>,
+    pub(crate) config: Vec<u8>,
     pub(crate) weights: Vec<u8>,
     pub(crate) tokenizer: Vec<u8>,
     template: Vec<u8>,

@@ -5,6 +5,7 @@ use crate::files::{self, FileError};
 use mutirao_engine::load::{
     Catalogue, Files, Gguf, GgufError, Published, ReadError, SafetensorsError, Shards,
 };
+use mutirao_learn::eval::Stored;
 use mutirao_text::{TextError, TokenLists};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -13,6 +14,8 @@ use thiserror::Error;
 
 /// Largest configuration, tokenizer or template file read, in bytes.
 pub(crate) const SIDE_BYTES_MAX: u64 = 64 << 20;
+/// Most files of a GGUF model.
+const PARTS_MAX: usize = 1024;
 
 /// Why there is no published model.
 #[derive(Debug, Error)]
@@ -134,8 +137,15 @@ impl Found {
         }
         let entries = std::fs::read_dir(path).map_err(files::failed("list", path))?;
         let is_gguf = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "gguf");
-        let found: Vec<PathBuf> =
+        let mut found: Vec<PathBuf> =
             entries.flatten().map(|entry| entry.path()).filter(is_gguf).collect();
+        // All parts of a model are one; the one that comes first stands for them.
+        found.sort();
+        if let [first, rest @ ..] = found.as_slice()
+            && parts(first).is_some_and(|parts| rest.iter().all(|path| parts.contains(path)))
+        {
+            return gguf(first);
+        }
         match found.as_slice() {
             [] => Err(PublishedError::NotAModel { path: path.to_owned() }),
             [one] => gguf(one),
@@ -147,6 +157,20 @@ impl Found {
     pub(crate) fn published(&self) -> Published<'_> {
         let Self { config, tokenizer, template, catalogue, files } = self;
         Published { config, catalogue, files, tokenizer, template }
+    }
+
+    /// Its weights where they lie.
+    pub(crate) fn weights(&self) -> Stored<'_> {
+        Stored { catalogue: &self.catalogue, files: &self.files }
+    }
+
+    /// Bits of a weight as it is published, on average.
+    pub(crate) fn bits_of_a_weight(&self) -> f64 {
+        let numbers = |shape: &[usize]| shape.iter().map(|size| *size as f64).product::<f64>();
+        let tensors = || self.catalogue.iter().map(|(_, entry)| entry);
+        let all: f64 = tensors().map(|entry| numbers(&entry.shape)).sum();
+        let bytes: f64 = tensors().map(|entry| entry.bytes as f64).sum();
+        8.0 * bytes / all.max(1.0)
     }
 }
 
@@ -214,7 +238,7 @@ fn with_ends(template: Vec<u8>, first: Option<String>, last: Option<String>) -> 
 
 /// The tokenizer stands in the metadata, and the template too or in a file beside it.
 fn gguf(path: &Path) -> Result<Found, PublishedError> {
-    let files = OnDisk::open([path.to_owned()])?;
+    let files = OnDisk::open(parts(path).unwrap_or_else(|| vec![path.to_owned()]))?;
     let gguf = Gguf::read(&files)?;
     let beside = path.parent().unwrap_or(Path::new(".")).join("chat_template.jinja");
     let beside = files::read_if_there(&beside, SIDE_BYTES_MAX)?;
@@ -227,12 +251,32 @@ fn gguf(path: &Path) -> Result<Found, PublishedError> {
         tokens.get(usize::try_from(id).ok()?).map(|token| (*token).to_owned())
     };
     let template = with_ends(template, end("bos"), end("eos"));
-    let (config, tokenizer) = (gguf.config()?, tokenizer(&gguf)?);
+    let (config, tokenizer) = (gguf.config()?, gguf_tokenizer(&gguf)?);
     Ok(Found { config, tokenizer, template, catalogue: gguf.catalogue().clone(), files })
 }
 
-/// The published file where it is there in full, else what the lists say.
-fn tokenizer(gguf: &Gguf) -> Result<Vec<u8>, TextError> {
+/// All files of a model of which this is one, where its name says that there are several:
+/// `name-00002-of-00003.gguf`.
+fn parts(path: &Path) -> Option<Vec<PathBuf>> {
+    let stem = path.file_name()?.to_str()?.strip_suffix(".gguf")?;
+    let (front, count) = stem.rsplit_once("-of-")?;
+    let (name, part) = front.rsplit_once('-')?;
+    let number = |text: &str| {
+        let digits = text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse::<usize>().ok().filter(|number| digits && (1..=PARTS_MAX).contains(number))
+    };
+    let all = number(count)?;
+    number(part).filter(|part| *part <= all)?;
+    let file = |part: usize| path.with_file_name(format!("{name}-{part:05}-of-{all:05}.gguf"));
+    Some((1..=all).map(file).collect())
+}
+
+/// The `tokenizer.json` of a GGUF file: the published one where it is there in full, else what the
+/// lists of the metadata say.
+///
+/// # Errors
+/// [`TextError`] when the lists make no tokenizer.
+pub fn gguf_tokenizer(gguf: &Gguf) -> Result<Vec<u8>, TextError> {
     if let Some(whole) = gguf.text("tokenizer.huggingface.json") {
         return Ok(whole.as_bytes().to_vec());
     }

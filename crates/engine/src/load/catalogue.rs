@@ -117,6 +117,8 @@ pub struct Entry {
     pub encoding: Result<Encoding, String>,
     /// Where the two halves of each rotary pair stand side by side: the size of a head.
     pub paired: Option<usize>,
+    /// Whether one was added to every number.
+    pub plus_one: bool,
 }
 
 /// The tensors of a published model, by the names of `transformers`.
@@ -134,6 +136,11 @@ impl Catalogue {
         }
         self.0.insert(name, entry);
         Ok(())
+    }
+
+    /// Takes a tensor out.
+    pub(crate) fn take(&mut self, name: &str) -> Option<Entry> {
+        self.0.remove(name)
     }
 
     /// A tensor.
@@ -203,6 +210,9 @@ impl Sheet<'_> {
         if let (1, Some(head)) = (self.rows, self.entry.paired) {
             values.unpair(|place| unpaired(place, head));
         }
+        if self.entry.plus_one {
+            values.less_one();
+        }
         match values.first_not_finite() {
             None => Ok(values),
             Some(place) => {
@@ -231,7 +241,8 @@ impl Sheet<'_> {
     pub(crate) fn digest(&self) -> Result<Digest, ReadError> {
         let (mut at, end) = (self.entry.at, self.entry.at + self.entry.bytes);
         let mut buffer = Vec::new();
-        let mut digests = format!("{:?} {:?}", self.encoding, self.entry.paired).into_bytes();
+        let Entry { paired, plus_one, .. } = self.entry;
+        let mut digests = format!("{:?} {paired:?} {plus_one}", self.encoding).into_bytes();
         while at < end {
             let length = HASHED_AT_ONCE.min(end - at);
             buffer.resize(usize::try_from(length).expect("four megabytes"), 0);

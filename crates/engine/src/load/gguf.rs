@@ -7,37 +7,61 @@
 #![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
 mod front;
+mod gemma;
 mod names;
 
 pub use front::GgufError;
 
 use crate::load::catalogue::{Catalogue, Files};
-use crate::load::quantise::shortest;
+use crate::load::quantise::{Stretch, shortest};
 use front::{Front, Value};
 use names::Network;
 use serde_json::{Map, json};
+
+/// The tensor of factors of rotary frequencies.
+const STRETCH: &str = "rope_freqs.weight";
 
 /// A GGUF file: its metadata, and where its tensors stand.
 #[derive(Debug)]
 pub struct Gguf {
     front: Front,
     catalogue: Catalogue,
+    /// What rotary frequencies are divided by, where it says so.
+    stretch: Option<Stretch>,
 }
 
 impl Gguf {
-    /// Reads the front of the only file there is.
+    /// Reads the fronts of all files: of the only one there is, or of all parts of a split model
+    /// in their order.
     ///
     /// # Errors
     /// [`GgufError`].
-    // spec: ENGINE-16.3
+    // spec: ENGINE-16.3, ENGINE-16.7
     pub fn read(files: &dyn Files) -> Result<Self, GgufError> {
-        let front = Front::read(files)?;
-        let mut file = Self { front, catalogue: Catalogue::default() };
-        if file.number("split.count").is_some_and(|count| count > 1) {
-            return Err(GgufError::Split);
+        let front = Front::read(files, 0)?;
+        let mut file = Self { front, catalogue: Catalogue::default(), stretch: None };
+        let count = file.number("split.count").unwrap_or(1).max(1);
+        if files.count() as u64 != count {
+            return Err(GgufError::Split { count, here: files.count() });
         }
         let network = file.network()?;
-        file.catalogue = file.front.catalogue(|name| network.published(name))?;
+        let mut catalogue = Catalogue::default();
+        file.front.list(&|name| network.published(name), &mut catalogue)?;
+        for part in 1..files.count() {
+            let front = Front::read(files, part)?;
+            let says = |key: &str| front.number(key);
+            if says("split.no") != Some(part as u64) || says("split.count") != Some(count) {
+                return Err(GgufError::OtherPart { file: part + 1 });
+            }
+            front.list(&|name| network.published(name), &mut catalogue)?;
+        }
+        let tensors = file.number("split.tensors.count");
+        if tensors.is_some_and(|tensors| tensors != catalogue.iter().count() as u64) {
+            return Err(GgufError::Missing { key: "a tensor of the split model".to_owned() });
+        }
+        file.stretch = stretch_of(&catalogue, files, network.head)?;
+        catalogue.take(STRETCH);
+        file.catalogue = catalogue;
         Ok(file)
     }
 
@@ -56,10 +80,7 @@ impl Gguf {
     /// A whole number of the metadata that is not below zero.
     #[must_use]
     pub fn number(&self, key: &str) -> Option<u64> {
-        match self.front.value(key)? {
-            Value::Number(number) => u64::try_from(*number).ok(),
-            _ => None,
-        }
+        self.front.number(key)
     }
 
     /// A yes or no of the metadata.
@@ -93,7 +114,7 @@ impl Gguf {
         let missing = |key: &str| GgufError::Missing { key: key.to_owned() };
         let architecture = self.text("general.architecture");
         let architecture = architecture.ok_or_else(|| missing("general.architecture"))?.to_owned();
-        if !names::ARCHITECTURES.contains(&architecture.as_str()) {
+        if !names::ARCHITECTURES.iter().any(|(theirs, _)| *theirs == architecture) {
             return Err(GgufError::Architecture(architecture));
         }
         let key = |field: &str| format!("{architecture}.{field}");
@@ -115,8 +136,9 @@ impl Gguf {
     pub fn config(&self) -> Result<Vec<u8>, GgufError> {
         let network = self.network()?;
         let mut fields = Map::new();
-        fields.insert("model_type".into(), json!(network.architecture));
-        fields.insert("hidden_act".into(), json!("silu"));
+        fields.insert("model_type".into(), json!(network.family()));
+        let act = if network.is_gemma() { "gelu_pytorch_tanh" } else { "silu" };
+        fields.insert("hidden_act".into(), json!(act));
         for (field, key) in names::NUMBERS {
             let key = format!("{}.{key}", network.architecture);
             let number = self.number(&key).ok_or(GgufError::Missing { key })?;
@@ -124,7 +146,10 @@ impl Gguf {
         }
         self.put_heads(&network, &mut fields);
         self.put_reals(&network, &mut fields)?;
-        self.put_limits(&network, &mut fields);
+        self.put_limits(&network, &mut fields)?;
+        if network.is_gemma() {
+            self.put_gemma(&network, &mut fields)?;
+        }
         self.put_vocabulary(&mut fields);
         Ok(serde_json::Value::Object(fields).to_string().into_bytes())
     }
@@ -150,30 +175,48 @@ impl Gguf {
         network: &Network,
         fields: &mut Map<String, serde_json::Value>,
     ) -> Result<(), GgufError> {
-        let real = |field: &str| {
-            let key = format!("{}.{field}", network.architecture);
-            match self.front.value(&key) {
-                Some(Value::Single(bits)) => shortest(*bits).ok_or(GgufError::Missing { key }),
-                _ => Err(GgufError::Missing { key }),
-            }
-        };
-        fields.insert("rms_norm_eps".into(), real("attention.layer_norm_rms_epsilon")?.into());
-        if let Ok(base) = real("rope.freq_base") {
+        let epsilon = self.real(network, "attention.layer_norm_rms_epsilon")?;
+        fields.insert("rms_norm_eps".into(), epsilon.into());
+        if let Ok(base) = self.real(network, "rope.freq_base") {
             fields.insert("rope_theta".into(), base.into());
         }
         Ok(())
     }
 
+    /// A real number that the metadata has under this architecture.
+    fn real(&self, network: &Network, field: &str) -> Result<serde_json::Number, GgufError> {
+        let key = format!("{}.{field}", network.architecture);
+        match self.front.value(&key) {
+            Some(Value::Single(bits)) => shortest(*bits).ok_or(GgufError::Missing { key }),
+            _ => Err(GgufError::Missing { key }),
+        }
+    }
+
     /// What a model may do that has to be refused, or known.
-    fn put_limits(&self, network: &Network, fields: &mut Map<String, serde_json::Value>) {
+    fn put_limits(
+        &self,
+        network: &Network,
+        fields: &mut Map<String, serde_json::Value>,
+    ) -> Result<(), GgufError> {
         let key = |field: &str| format!("{}.{field}", network.architecture);
         if let Some(window) = self.number(&key("attention.sliding_window")).filter(|w| *w > 0) {
             fields.insert("sliding_window".into(), json!(window));
         }
         let kind = self.text(&key("rope.scaling.type")).filter(|kind| *kind != "none");
         if let Some(kind) = kind {
-            fields.insert("rope_scaling".into(), json!({ "rope_type": kind }));
+            let mut scaling = json!({ "rope_type": kind });
+            if let Ok(factor) = self.real(network, "rope.scaling.factor") {
+                scaling["factor"] = factor.into();
+            }
+            fields.insert("rope_scaling".into(), scaling);
         }
+        if let Some(stretch) = self.stretch.as_ref().filter(|stretch| !stretch.is_none()) {
+            let scaling = stretch.scaling(fields.get("rope_theta"));
+            let why = "are not the factors of llama3's scaling";
+            let scaling = scaling.ok_or_else(|| GgufError::Bad { what: STRETCH.into(), why })?;
+            fields.insert("rope_scaling".into(), scaling);
+        }
+        Ok(())
     }
 
     fn put_vocabulary(&self, fields: &mut Map<String, serde_json::Value>) {
@@ -189,4 +232,18 @@ impl Gguf {
             fields.insert("name".into(), json!(name));
         }
     }
+}
+
+/// The factors of rotary frequencies, one for each pair of a head.
+fn stretch_of(
+    catalogue: &Catalogue,
+    files: &dyn Files,
+    head: usize,
+) -> Result<Option<Stretch>, GgufError> {
+    if catalogue.get(STRETCH).is_none() {
+        return Ok(None);
+    }
+    let why = "has not one number for each pair of a head";
+    let bad = |_| GgufError::Bad { what: STRETCH.to_owned(), why };
+    Stretch::read(catalogue, files, STRETCH, head / 2).map(Some).map_err(bad)
 }

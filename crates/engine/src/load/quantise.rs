@@ -13,6 +13,8 @@ mod fidelity;
 mod frequency;
 mod gain;
 mod row;
+mod singles;
+mod stretch;
 
 pub(crate) use bias::Bias;
 pub use encoding::Encoding;
@@ -21,6 +23,9 @@ pub use frequency::FrequencyError;
 pub(crate) use frequency::{Rope, Scaling, epsilon, frequencies};
 pub(crate) use gain::{Gain, gain, head_gain};
 pub(crate) use row::{RowError, rows};
+#[cfg(feature = "testing")]
+pub(crate) use singles::one_more;
+pub(crate) use stretch::Stretch;
 
 use serde_json::Value;
 
@@ -44,6 +49,11 @@ impl Values {
         self.0.iter().position(|value| !value.is_finite())
     }
 
+    /// All numbers as singles: each is one, as it was published.
+    pub(crate) fn singles(&self) -> Vec<f32> {
+        self.0.iter().map(|value| *value as f32).collect()
+    }
+
     /// Every number times the root of `width`.
     pub(crate) fn times_root(&mut self, width: u32) {
         let factor = f64::from(width).sqrt();
@@ -53,6 +63,11 @@ impl Values {
     /// Every number plus one.
     pub(crate) fn plus_one(&mut self) {
         self.0.iter_mut().for_each(|value| *value += 1.0);
+    }
+
+    /// Every number less one: exact for singles near it.
+    pub(crate) fn less_one(&mut self) {
+        self.0.iter_mut().for_each(|value| *value -= 1.0);
     }
 
     /// Every number over the root of `width`.

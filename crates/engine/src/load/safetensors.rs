@@ -182,6 +182,7 @@ fn add(catalogue: &mut Catalogue, files: &dyn Files, file: usize) -> Result<(), 
             shape: info.shape.clone(),
             encoding: encoding(info.dtype),
             paired: None,
+            plus_one: false,
         };
         let twice = || SafetensorsError::Twice { name: name.clone() };
         catalogue.add(name.clone(), entry).map_err(|_| twice())?;

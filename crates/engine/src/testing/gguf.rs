@@ -110,13 +110,25 @@ impl GgufWriter {
     /// When it is not one, or its weights are neither F32 nor BF16.
     #[must_use]
     pub fn llama(config: &Value, weights: &[u8]) -> Self {
+        let mut config = config.clone();
+        config["model_type"] = "llama".into();
+        Self::published(&config, weights)
+    }
+
+    /// The same of a Llama or a Gemma.
+    ///
+    /// # Panics
+    /// As [`GgufWriter::llama`].
+    #[must_use]
+    pub fn published(config: &Value, weights: &[u8]) -> Self {
         let number = |field: &str| config[field].as_u64().expect("a number") as u32;
         let head = config["head_dim"]
             .as_u64()
             .unwrap_or_else(|| u64::from(number("hidden_size") / number("num_attention_heads")));
+        let family = config["model_type"].as_str().expect("a family").trim_end_matches("_text");
         let mut writer = Self::default();
-        writer.text("general.architecture", "llama");
-        writer.text("general.name", config["name"].as_str().unwrap_or("llama"));
+        writer.text("general.architecture", family);
+        writer.text("general.name", config["name"].as_str().unwrap_or(family));
         for (field, key) in [
             ("max_position_embeddings", "context_length"),
             ("hidden_size", "embedding_length"),
@@ -125,22 +137,36 @@ impl GgufWriter {
             ("num_attention_heads", "attention.head_count"),
             ("num_key_value_heads", "attention.head_count_kv"),
         ] {
-            writer.number(&format!("llama.{key}"), number(field));
+            writer.number(&format!("{family}.{key}"), number(field));
         }
-        writer.number("llama.attention.key_length", head as u32);
-        for (field, key) in
-            [("rms_norm_eps", "attention.layer_norm_rms_epsilon"), ("rope_theta", "rope.freq_base")]
-        {
-            let bits = single(&config[field]);
-            writer.raw(&format!("llama.{key}"), 6, &bits.to_le_bytes());
+        if let Some(window) = config["sliding_window"].as_u64() {
+            writer.number(&format!("{family}.attention.sliding_window"), window as u32);
+        }
+        writer.number(&format!("{family}.attention.key_length"), head as u32);
+        for (field, key) in [
+            ("rms_norm_eps", "attention.layer_norm_rms_epsilon"),
+            ("rope_theta", "rope.freq_base"),
+            ("attn_logit_softcapping", "attn_logit_softcapping"),
+            ("final_logit_softcapping", "final_logit_softcapping"),
+        ] {
+            if config[field].is_number() {
+                let bits = single(&config[field]);
+                writer.raw(&format!("{family}.{key}"), 6, &bits.to_le_bytes());
+            }
+        }
+        let scaling = &config["rope_scaling"];
+        if scaling["rope_type"] == "linear" {
+            writer.text(&format!("{family}.rope.scaling.type"), "linear");
+            let bits = single(&scaling["factor"]);
+            writer.raw(&format!("{family}.rope.scaling.factor"), 6, &bits.to_le_bytes());
         }
         let end = config["eos_token_id"].as_u64().or_else(|| config["eos_token_id"][0].as_u64());
         writer.number("tokenizer.ggml.eos_token_id", end.expect("a token") as u32);
-        writer.weights(weights, head as usize);
+        writer.weights(weights, head as usize, family);
         writer
     }
 
-    fn weights(&mut self, weights: &[u8], head: usize) {
+    fn weights(&mut self, weights: &[u8], head: usize, family: &str) {
         let file = SafeTensors::deserialize(weights).expect("a safetensors file");
         let catalogue = Catalogue::safetensors(&InMemory(vec![weights])).expect("the same");
         for (name, _) in catalogue.iter() {
@@ -153,13 +179,46 @@ impl GgufWriter {
                 }
                 other => panic!("{other:?} is not written here"),
             }
-            let (theirs, is_turned) = theirs(name);
-            if is_turned {
+            let (theirs, is_turned) = theirs(name, matches!(family, "gemma2" | "gemma3"));
+            if is_turned && family == "llama" {
                 bytes = turned(&bytes, view.shape()[1] * 4, head);
+            }
+            if family.starts_with("gemma") && theirs.ends_with("norm.weight") {
+                bytes = with_one(&bytes);
             }
             self.tensor(&theirs, view.shape(), 0, bytes);
         }
     }
+
+    /// The same in several files: as many tensors in each as there are places for, but for the
+    /// last. Keys are in the first, as `llama-gguf-split` writes them.
+    ///
+    /// # Panics
+    /// When there are fewer tensors than files.
+    #[must_use]
+    pub fn split(&self, count: usize) -> Vec<Vec<u8>> {
+        let each = self.tensors.len().div_ceil(count);
+        let parts = self.tensors.chunks(each).enumerate().map(|(part, tensors)| {
+            let mut writer = if part == 0 { self.clone() } else { Self::default() };
+            writer.tensors = tensors.to_vec();
+            for (key, number) in [("split.no", part), ("split.count", count)] {
+                writer.raw(key, 2, &(number as u16).to_le_bytes());
+            }
+            let all = self.tensors.len() as i32;
+            writer.raw("split.tensors.count", 5, &all.to_le_bytes());
+            writer.file()
+        });
+        let parts: Vec<Vec<u8>> = parts.collect();
+        assert_eq!(parts.len(), count, "a tensor for each file at least");
+        parts
+    }
+}
+
+/// Singles with one added.
+fn with_one(bytes: &[u8]) -> Vec<u8> {
+    let bits = |four: &[u8]| u32::from_le_bytes([four[0], four[1], four[2], four[3]]);
+    let more = |four| crate::load::quantise::one_more(bits(four)).to_le_bytes();
+    bytes.chunks_exact(4).flat_map(more).collect()
 }
 
 /// The bits of the nearest single to a number of a configuration.
@@ -178,7 +237,7 @@ fn turned(bytes: &[u8], row: usize, head: usize) -> Vec<u8> {
     pairs.flatten().copied().collect()
 }
 
-fn theirs(name: &str) -> (String, bool) {
+fn theirs(name: &str, has_after_norms: bool) -> (String, bool) {
     let part = match name {
         "model.embed_tokens.weight" => return ("token_embd.weight".into(), false),
         "model.norm.weight" => return ("output_norm.weight".into(), false),
@@ -187,6 +246,11 @@ fn theirs(name: &str) -> (String, bool) {
     };
     let (layer, part) = part.split_once('.').expect("a part of it");
     let theirs = match part.strip_suffix(".weight").expect("a weight") {
+        "post_attention_layernorm" if has_after_norms => "post_attention_norm",
+        "pre_feedforward_layernorm" => "ffn_norm",
+        "post_feedforward_layernorm" => "post_ffw_norm",
+        "self_attn.q_norm" => "attn_q_norm",
+        "self_attn.k_norm" => "attn_k_norm",
         "input_layernorm" => "attn_norm",
         "self_attn.q_proj" => "attn_q",
         "self_attn.k_proj" => "attn_k",

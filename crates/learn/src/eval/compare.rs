@@ -31,6 +31,9 @@ pub struct Agreement {
     pub positions: u64,
     /// Predictions with the same first choice.
     pub same_choice: u64,
+    /// By how much the first preferred its own choice where the second chose otherwise, in nats:
+    /// the most there was. What is near zero was a tie but for rounding.
+    pub lead_lost: f64,
     /// The sum of the divergences in nats.
     pub divergence: f64,
     /// Predictions of a token that then came.
@@ -65,6 +68,17 @@ impl Agreement {
         second / first - 1.0
     }
 
+    /// Counts what another comparison of the same two counted.
+    pub fn add(&mut self, other: &Self) {
+        self.positions += other.positions;
+        self.same_choice += other.same_choice;
+        self.lead_lost = self.lead_lost.max(other.lead_lost);
+        self.divergence += other.divergence;
+        self.scored += other.scored;
+        self.surprise[0] += other.surprise[0];
+        self.surprise[1] += other.surprise[1];
+    }
+
     /// Counts the token that came after a pair of predictions.
     pub fn came(&mut self, first: &[f32], second: &[f32], token: u32) {
         self.scored += 1;
@@ -77,7 +91,9 @@ impl Agreement {
     /// Counts one pair of predictions.
     pub fn record(&mut self, first: &[f32], second: &[f32]) {
         self.positions += 1;
-        self.same_choice += u64::from(choice(first) == choice(second));
+        let lead = lead(first, second);
+        self.same_choice += u64::from(lead.is_none());
+        self.lead_lost = self.lead_lost.max(lead.unwrap_or(0.0));
         self.divergence += divergence(first, second);
     }
 }
@@ -91,6 +107,14 @@ pub(super) fn choice(logits: &[f32]) -> usize {
         }
     }
     best
+}
+
+/// Where the second chooses otherwise: by how much the first preferred its own choice to that, in
+/// nats.
+#[must_use]
+pub fn lead(first: &[f32], second: &[f32]) -> Option<f64> {
+    let (own, other) = (choice(first), choice(second));
+    (own != other).then(|| f64::from(first[own]) - f64::from(first[other]))
 }
 
 /// Logarithms of the probabilities.
@@ -165,6 +189,19 @@ mod tests {
         let expected = 0.5 * (0.5_f64 / 0.75).ln() + 0.5 * (0.5_f64 / 0.25).ln();
         let found = divergence(&[half, half], &[three_quarters, quarter]);
         assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+    }
+
+    #[test]
+    fn a_lost_first_choice_is_counted_with_the_lead_that_it_had() {
+        let mut agreement = Agreement::default();
+        agreement.record(&[1.0, 1.25, 0.0], &[2.0, 1.0, 0.0]);
+        agreement.record(&[1.0, 1.5, 0.0], &[1.0, 1.0, 3.0]);
+        let mut all = Agreement::default();
+        all.record(&[1.0, 1.5, 0.0], &[1.0, 1.25, 0.0]);
+        assert_eq!((all.same_choice, all.lead_lost), (1, 0.0));
+        all.add(&agreement);
+        assert_eq!((all.positions, all.same_choice), (3, 1));
+        assert!((all.lead_lost - 1.5).abs() < 1e-9, "{}", all.lead_lost);
     }
 
     #[test]

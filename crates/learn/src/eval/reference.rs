@@ -2,17 +2,24 @@
 //! the integer engine is held against.
 //!
 //! A reading of its own of `config.json` and of the weights: a conversion that misunderstood either
-//! would not agree with it. Obvious rather than quick; nothing two machines must agree on.
+//! would not agree with it. Obvious rather than quick; nothing two machines must agree on. Weights
+//! are read a few rows at a time where they are not kept, so a model larger than memory can be
+//! measured too: what is in memory is some rows of each thread, and the streams of one text.
 
+mod network;
 mod plan;
 mod weights;
 
-use super::compare::Predictor;
-use super::float::product;
-use plan::{Gate, Plan};
-use std::convert::Infallible;
+pub use network::Sequence;
+pub use weights::{Stored, Weights};
+
+use super::compare::{Predictor, choice};
+use super::exact::Answerer;
+use mutirao_engine::load::SourceError;
+use mutirao_engine::pool::{Pool, Serial};
+use plan::Plan;
 use thiserror::Error;
-use weights::Weights;
+use weights::{InMemory, Kept};
 
 /// Why a published model cannot be read.
 #[derive(Debug, Error)]
@@ -30,74 +37,65 @@ pub enum ReferenceError {
     /// A tensor is missing or has another size than the configuration says.
     #[error("tensor {0} is missing or has another size or type than it should")]
     Tensor(String),
+    /// A tensor cannot be read from the files that it is in.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A token that the model does not have.
+    #[error("token {token} is out of the vocabulary of {vocabulary}")]
+    Token {
+        /// The token.
+        token: u32,
+        /// Tokens that the model knows.
+        vocabulary: usize,
+    },
 }
 
 /// The model.
-#[derive(Debug)]
-pub struct Reference {
+pub struct Reference<'a> {
     plan: Plan,
-    embedding: Vec<f32>,
-    layers: Vec<Layer>,
-    final_norm: Vec<f32>,
-    head: Option<Vec<f32>>,
+    weights: Box<dyn Weights + 'a>,
+    pool: &'a dyn Pool,
 }
 
-#[derive(Debug)]
-struct Layer {
-    input_norm: Vec<f32>,
-    /// Query, key and value, each with its biases or none.
-    heads: [(Vec<f32>, Option<Vec<f32>>); 3],
-    head_norms: Option<[Vec<f32>; 2]>,
-    output: Vec<f32>,
-    after_attention: Option<Vec<f32>>,
-    before: Vec<f32>,
-    gate: Vec<f32>,
-    up: Vec<f32>,
-    down: Vec<f32>,
-    after: Option<Vec<f32>>,
-}
-
-impl Reference {
-    /// Of a configuration and the safetensors files with its weights.
+impl<'a> Reference<'a> {
+    /// Of a configuration and the safetensors files with its weights, widened once and kept.
     ///
     /// # Errors
     /// [`ReferenceError`].
     pub fn read(config: &[u8], files: &[&[u8]]) -> Result<Self, ReferenceError> {
         let plan = Plan::read(config)?;
-        let weights = Weights::new(files)?;
-        let layers = (0..plan.windows.len()).map(|layer| Layer::read(&plan, &weights, layer));
-        let layers = layers.collect::<Result<_, _>>()?;
-        let size = plan.vocabulary * plan.hidden;
-        let head = match plan.tied {
-            true => None,
-            false => Some(weights.take("lm_head.weight", size)?),
-        };
-        Ok(Self {
-            embedding: weights.take("model.embed_tokens.weight", size)?,
-            layers,
-            final_norm: plan.gains(weights.take("model.norm.weight", plan.hidden)?),
-            head,
-            plan,
-        })
+        let kept = Kept::new(&plan, &InMemory::new(files)?)?;
+        Ok(Self { plan, weights: Box::new(kept), pool: &Serial })
+    }
+
+    /// Of a configuration and weights that stay where they are, read anew for every text.
+    ///
+    /// # Errors
+    /// [`ReferenceError`].
+    pub fn stored(config: &[u8], weights: impl Weights + 'a) -> Result<Self, ReferenceError> {
+        let plan = Plan::read(config)?;
+        Ok(Self { plan, weights: Box::new(weights), pool: &Serial })
+    }
+
+    /// The same on these threads.
+    #[must_use]
+    pub fn on(self, pool: &'a dyn Pool) -> Self {
+        Self { pool, ..self }
+    }
+
+    /// An empty sequence.
+    #[must_use]
+    pub fn sequence(&self) -> Sequence<'_> {
+        Sequence::new(self)
     }
 
     /// The logits after every token, one list after the other.
-    #[must_use]
-    pub fn logits(&self, tokens: &[u32]) -> Vec<f32> {
-        let plan = &self.plan;
-        let row = |token: &u32| {
-            let at = *token as usize * plan.hidden;
-            self.embedding[at..at + plan.hidden].iter().map(|entry| entry * plan.embedding_scale)
-        };
-        let mut x: Vec<f32> = tokens.iter().flat_map(row).collect();
-        for (layer, window) in self.layers.iter().zip(&plan.windows) {
-            layer.attention(plan, *window, &mut x);
-            layer.feed_forward(plan, &mut x);
-        }
-        let x = plan.normed(&x, &self.final_norm);
-        let mut logits = product(&x, self.head.as_ref().unwrap_or(&self.embedding), plan.hidden);
-        logits.iter_mut().for_each(|logit| *logit = capped(*logit, plan.logit_cap));
-        logits
+    ///
+    /// # Errors
+    /// [`ReferenceError`] when the weights cannot be read, or do not know a token.
+    pub fn logits(&self, tokens: &[u32]) -> Result<Vec<f32>, ReferenceError> {
+        let normed = self.sequence().read(tokens)?;
+        self.head(&normed)
     }
 
     /// Tokens that it knows.
@@ -107,154 +105,48 @@ impl Reference {
     }
 }
 
-impl Layer {
-    fn read(plan: &Plan, weights: &Weights<'_>, layer: usize) -> Result<Self, ReferenceError> {
-        let take = |part: &str, size| weights.take(&format!("model.layers.{layer}.{part}"), size);
-        let gains = |part: &str, size| Ok(plan.gains(take(part, size)?));
-        let (hidden, inner) = (plan.hidden, plan.inner);
-        let (query, kv) = (plan.heads * plan.head_size, plan.kv_heads * plan.head_size);
-        let some = |wanted: bool, part: &str, size| match wanted {
-            true => gains(part, size).map(Some),
-            false => Ok::<_, ReferenceError>(None),
-        };
-        let head = |kind: &str, rows: usize| {
-            let weight = take(&format!("self_attn.{kind}_proj.weight"), rows * hidden)?;
-            let bias = match plan.biased {
-                true => Some(take(&format!("self_attn.{kind}_proj.bias"), rows)?),
-                false => None,
-            };
-            Ok::<_, ReferenceError>((weight, bias))
-        };
-        let before = match plan.after_norm {
-            true => "pre_feedforward_layernorm.weight",
-            false => "post_attention_layernorm.weight",
-        };
-        let norms = |part: &str| gains(part, plan.head_size);
-        Ok(Self {
-            input_norm: gains("input_layernorm.weight", hidden)?,
-            heads: [head("q", query)?, head("k", kv)?, head("v", kv)?],
-            head_norms: match plan.head_norm {
-                true => {
-                    Some([norms("self_attn.q_norm.weight")?, norms("self_attn.k_norm.weight")?])
-                }
-                false => None,
-            },
-            output: take("self_attn.o_proj.weight", hidden * query)?,
-            after_attention: some(plan.after_norm, "post_attention_layernorm.weight", hidden)?,
-            before: gains(before, hidden)?,
-            gate: take("mlp.gate_proj.weight", inner * hidden)?,
-            up: take("mlp.up_proj.weight", inner * hidden)?,
-            down: take("mlp.down_proj.weight", hidden * inner)?,
-            after: some(plan.after_norm, "post_feedforward_layernorm.weight", hidden)?,
-        })
-    }
+/// Positions whose logits are made at once: for each, as many numbers as there are tokens.
+const POSITIONS_AT_ONCE: usize = 64;
 
-    fn attention(&self, plan: &Plan, window: Option<usize>, x: &mut [f32]) {
-        let normed = plan.normed(x, &self.input_norm);
-        let [mut query, mut key, value] = [0, 1, 2].map(|kind| {
-            let (weight, bias) = &self.heads[kind];
-            let mut rows = product(&normed, weight, plan.hidden);
-            for row in rows.chunks_exact_mut(weight.len() / plan.hidden) {
-                let bias = bias.iter().flatten();
-                row.iter_mut().zip(bias).for_each(|(row, bias)| *row += bias);
-            }
-            rows
-        });
-        if let Some([of_query, of_key]) = &self.head_norms {
-            query = plan.normed(&query, of_query);
-            key = plan.normed(&key, of_key);
-        }
-        plan.turn(&mut query, plan.heads, window.is_some());
-        plan.turn(&mut key, plan.kv_heads, window.is_some());
-        let mixed = attended(plan, window, [&query, &key, &value]);
-        let width = plan.heads * plan.head_size;
-        let out = product(&mixed, &self.output, width);
-        add(
-            x,
-            match &self.after_attention {
-                Some(gain) => plan.normed(&out, gain),
-                None => out,
-            },
-        );
-    }
-
-    fn feed_forward(&self, plan: &Plan, x: &mut [f32]) {
-        let normed = plan.normed(x, &self.before);
-        let mut gate = product(&normed, &self.gate, plan.hidden);
-        let up = product(&normed, &self.up, plan.hidden);
-        for (gate, up) in gate.iter_mut().zip(&up) {
-            *gate = opened(*gate, plan.gate) * up;
-        }
-        let out = product(&gate, &self.down, plan.inner);
-        add(
-            x,
-            match &self.after {
-                Some(gain) => plan.normed(&out, gain),
-                None => out,
-            },
-        );
-    }
-}
-
-fn add(x: &mut [f32], y: Vec<f32>) {
-    x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
-}
-
-/// Every query over what it may see.
-fn attended(plan: &Plan, window: Option<usize>, [query, key, value]: [&[f32]; 3]) -> Vec<f32> {
-    let (size, shared) = (plan.head_size, plan.heads / plan.kv_heads);
-    let (query_width, kv_width) = (plan.heads * size, plan.kv_heads * size);
-    let mut out = vec![0.0; query.len()];
-    let rows = query.chunks_exact(query_width).zip(out.chunks_exact_mut(query_width));
-    for (position, (query, out)) in rows.enumerate() {
-        let first = window.map_or(0, |window| (position + 1).saturating_sub(window));
-        let heads = query.chunks_exact(size).zip(out.chunks_exact_mut(size));
-        for (head, (query, out)) in heads.enumerate() {
-            let places = (first..=position).map(|at| at * kv_width + head / shared * size);
-            let scores = places.clone().map(|at| {
-                let dot: f32 = query.iter().zip(&key[at..at + size]).map(|(q, k)| q * k).sum();
-                f64::from(capped(dot * plan.score_scale, plan.score_cap))
-            });
-            let scores: Vec<f64> = scores.collect();
-            let largest = scores.iter().fold(f64::MIN, |largest, score| largest.max(*score));
-            let powers: Vec<f64> = scores.iter().map(|score| (score - largest).exp()).collect();
-            let total: f64 = powers.iter().sum();
-            for (power, at) in powers.iter().zip(places) {
-                let part = (power / total) as f32;
-                let value = &value[at..at + size];
-                out.iter_mut().zip(value).for_each(|(out, value)| *out += part * value);
-            }
-        }
-    }
-    out
-}
-
-fn opened(gate: f32, kind: Gate) -> f32 {
-    match kind {
-        Gate::Silu => gate / (1.0 + (-gate).exp()),
-        Gate::Gelu => {
-            let inner = (2.0 / std::f32::consts::PI).sqrt() * (gate + 0.044_715 * gate.powi(3));
-            0.5 * gate * (1.0 + inner.tanh())
-        }
-    }
-}
-
-fn capped(x: f32, cap: Option<f32>) -> f32 {
-    cap.map_or(x, |cap| cap * (x / cap).tanh())
-}
-
-impl Predictor for Reference {
-    type Error = Infallible;
+impl Predictor for Reference<'_> {
+    type Error = ReferenceError;
 
     fn predict(
         &mut self,
         tokens: &[u32],
         visit: &mut dyn FnMut(usize, &[f32]),
-    ) -> Result<(), Infallible> {
-        let logits = self.logits(tokens);
-        for (index, logits) in logits.chunks_exact(self.plan.vocabulary).enumerate() {
-            visit(index, logits);
+    ) -> Result<(), ReferenceError> {
+        let normed = self.sequence().read(tokens)?;
+        let mut index = 0;
+        for some in normed.chunks(POSITIONS_AT_ONCE * self.plan.hidden) {
+            for logits in self.head(some)?.chunks_exact(self.plan.vocabulary) {
+                visit(index, logits);
+                index += 1;
+            }
         }
         Ok(())
     }
 }
+
+impl Answerer for Reference<'_> {
+    type Error = ReferenceError;
+
+    fn answer(
+        &mut self,
+        prompt: &[u32],
+        end: u32,
+        limit: usize,
+    ) -> Result<Vec<u32>, ReferenceError> {
+        let mut sequence = self.sequence();
+        let mut next = choice(&sequence.feed(prompt)?) as u32;
+        let mut said = Vec::new();
+        while next != end && said.len() < limit {
+            said.push(next);
+            next = choice(&sequence.feed(&[next])?) as u32;
+        }
+        Ok(said)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,10 @@
 //! A tiny checkpoint of every family, trained with `transformers` (`tools/families`): our float
 //! reference gives its logits, our integers are near them, and every road gives the same integers.
 
+use mutirao_engine::load::{Catalogue, InMemory};
 use mutirao_engine::pool::{Pool, Serial};
 use mutirao_engine::{Kernels, Model, Profile, Session, Source, load};
-use mutirao_learn::eval::{Agreement, IntegerModel, Predictor, Reference, compare};
+use mutirao_learn::eval::{Agreement, IntegerModel, Predictor, Reference, Stored, compare};
 use mutirao_wire::Token;
 use safetensors::SafeTensors;
 use std::path::PathBuf;
@@ -47,7 +48,7 @@ impl Checkpoint {
         Arc::new(Model::from_bytes(&file).expect("a model file"))
     }
 
-    fn reference(&self) -> Reference {
+    fn reference(&self) -> Reference<'static> {
         Reference::read(&self.config, &[&self.weights]).expect("a known family")
     }
 }
@@ -59,7 +60,7 @@ fn the_float_reference_gives_what_transformers_gives() {
         let reference = checkpoint.reference();
         let count = checkpoint.logits.len() / reference.vocabulary();
         assert!(count >= 30, "{name} has {count} expected predictions");
-        let found = reference.logits(&checkpoint.texts[0][..count]);
+        let found = reference.logits(&checkpoint.texts[0][..count]).expect("runs");
         let pairs = found.iter().zip(&checkpoint.logits);
         let miss = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(miss < 2e-3, "{name} is off by {miss}");
@@ -147,13 +148,45 @@ fn every_checkpoint_gives_the_same_bits_in_every_chunking_and_on_every_thread() 
     }
 }
 
+#[test]
+fn weights_that_are_kept_and_weights_that_are_read_anew_predict_the_same() {
+    for name in FAMILIES {
+        let checkpoint = Checkpoint::read(name);
+        let files = InMemory(vec![&checkpoint.weights]);
+        let catalogue = Catalogue::safetensors(&files).expect("a safetensors file");
+        let stored = Stored { catalogue: &catalogue, files: &files };
+        let threads = Threads(2);
+        let stored = Reference::stored(&checkpoint.config, stored).expect("a family").on(&threads);
+        let text = &checkpoint.texts[0][..40];
+        let (kept, found) = (checkpoint.reference().logits(text), stored.logits(text));
+        assert!(found.expect("runs") == kept.expect("runs"), "{name}");
+    }
+}
+
+#[test]
+fn one_spoiled_weight_shows() {
+    for name in ["llama2", "gemma2"] {
+        let mut checkpoint = Checkpoint::read(name);
+        let texts: Vec<(Vec<u32>, usize)> =
+            checkpoint.texts.iter().map(|text| (text.clone(), 0)).collect();
+        let mut reference = checkpoint.reference();
+        let file = SafeTensors::deserialize(&checkpoint.weights).expect("a safetensors file");
+        let down = file.tensor("model.layers.0.mlp.down_proj.weight").expect("is there").data();
+        let at = down.as_ptr() as usize - checkpoint.weights.as_ptr() as usize;
+        checkpoint.weights[at..at + 2].copy_from_slice(&0x4180_u16.to_le_bytes());
+        let mut integer = IntegerModel::new(checkpoint.model(Profile::W8), &Serial);
+        let found = compare(&mut reference, &mut integer, &texts).expect("runs");
+        assert!(found.mean_divergence() > 1e-2, "{name}: {found:?}");
+    }
+}
+
 /// The reference as a predictor gives what it gives as a function.
 #[test]
 fn the_reference_predicts_its_logits() {
     let checkpoint = Checkpoint::read("llama2");
     let mut reference = checkpoint.reference();
     let text = &checkpoint.texts[1][..9];
-    let (all, mut heard) = (reference.logits(text), Vec::new());
+    let (all, mut heard) = (reference.logits(text).expect("runs"), Vec::new());
     let told = reference.predict(text, &mut |_, logits| heard.extend_from_slice(logits));
     assert!(told.is_ok() && heard == all);
 }

@@ -4,7 +4,7 @@ use super::LearnError;
 use crate::assemble::Node;
 use mutirao_learn::card::{Results, card, table};
 use mutirao_learn::eval::{
-    Agreement, FloatModel, IntegerModel, Scores, compare, questions, right_texts, score,
+    Agreement, IntegerModel, Reference, Scores, compare, questions, right_texts, score,
 };
 use mutirao_learn::train::Recipe;
 use mutirao_learn::train::export::read_weights;
@@ -56,9 +56,10 @@ impl Node {
         let opened = self.open(&order.model)?;
         let tokenizer = tokens::read(&package.tokenizer)?;
         let recipe = Recipe::village(order.steps);
-        let weights = read_weights(&recipe.shape, &package.weights)?;
+        // The card describes this shape, so a model of another one has none.
+        read_weights(&recipe.shape, &package.weights)?;
         let threads = self.threads();
-        let mut float = FloatModel::new(&recipe.shape, weights);
+        let mut float = Reference::read(&package.config, &[&package.weights])?;
         let mut integer = IntegerModel::new(opened.model.clone(), &*threads);
         let asked = questions(SEED, order.items);
         let floats = score(&mut float, &tokenizer, &asked, &mut |_, _| {}).map_err(stopped)?;

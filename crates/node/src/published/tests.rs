@@ -61,6 +61,26 @@ fn the_same_weights_from_gguf_and_from_safetensors_have_one_root_and_say_the_sam
 }
 
 #[test]
+fn a_gguf_model_in_several_files_is_found_by_any_of_them_and_by_their_folder() {
+    let place = Place::new();
+    let node = place.node("one", |_| {});
+    let folder = tempfile::tempdir().expect("a folder");
+    let name = |part: usize| folder.path().join(format!("village-0000{part}-of-00003.gguf"));
+    for (part, bytes) in (1..).zip(village_as_gguf().split(3)) {
+        std::fs::write(name(part), bytes).expect("written");
+    }
+    let village = node.open(VILLAGE).expect("the village").model.id();
+    for (at, path) in [name(1), name(3), folder.path().to_owned()].into_iter().enumerate() {
+        let (path, here) = (path.to_string_lossy().into_owned(), format!("split{at}"));
+        let imported = node.import(&path, Some(&here), Profile::W8, &mut |_| {});
+        assert_eq!(imported.expect("imported").converted.id, village, "{path}");
+    }
+    std::fs::remove_file(name(2)).expect("removed");
+    let error = Found::open(&name(1)).expect_err("a part is missing").to_string();
+    assert!(error.contains("-00002-of-00003.gguf"), "{error}");
+}
+
+#[test]
 fn shards_on_one_and_two_threads_are_the_model_of_the_whole_file() {
     let place = Place::new();
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,6 +1,7 @@
 //! The bytes in front of the weights: metadata and tensor descriptions, taken apart and bounded.
 
 use crate::load::catalogue::{Catalogue, Entry, Files, ReadError};
+use crate::load::gguf::names::Published;
 use crate::load::quantise::Encoding;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -33,9 +34,21 @@ pub enum GgufError {
     Version(u32),
     /// One of several files.
     #[error(
-        "the model is split into several GGUF files; merge them with `llama-gguf-split --merge`"
+        "the model is split into {count} GGUF files, and {here} of them are here; the first ends \
+         in -00001-of-{count:05}.gguf, and the others lie beside it"
     )]
-    Split,
+    Split {
+        /// Files that there should be.
+        count: u64,
+        /// Files that there are.
+        here: usize,
+    },
+    /// Not the file that should stand at this place.
+    #[error("file {file} of a split GGUF model is not part {file} of this model; fetch it again")]
+    OtherPart {
+        /// Its place, from 1 on.
+        file: usize,
+    },
     /// It ends too early.
     #[error("the GGUF file has {actual} bytes and ends before {what}; fetch it again")]
     Truncated {
@@ -64,8 +77,8 @@ pub enum GgufError {
     },
     /// A network whose weights have another meaning in GGUF, or none here.
     #[error(
-        "GGUF models of the architecture {0:?} are not read, those of llama, qwen2 and qwen3 are; \
-         take the publication in safetensors"
+        "GGUF models of the architecture {0:?} are not read, those of llama, qwen2, qwen3, gemma, \
+         gemma2 and gemma3 are; take the publication in safetensors"
     )]
     Architecture(String),
     /// Metadata that is wanted.
@@ -109,6 +122,8 @@ struct Described {
 #[derive(Debug)]
 pub(super) struct Front {
     bytes: Vec<u8>,
+    /// Which of the files.
+    file: usize,
     length: u64,
     values: BTreeMap<String, Value>,
     tensors: Vec<Described>,
@@ -131,15 +146,15 @@ impl From<GgufError> for Stop {
 
 impl Front {
     /// Reads more and more of the file until the front is whole.
-    pub(super) fn read(files: &dyn Files) -> Result<Self, GgufError> {
-        let length = files.length(0)?;
+    pub(super) fn read(files: &dyn Files, file: usize) -> Result<Self, GgufError> {
+        let length = files.length(file)?;
         let mut wanted = FRONT_BYTES_LEAST;
         loop {
             let count = wanted.min(length).min(FRONT_BYTES_MAX);
             let mut bytes = vec![0; usize::try_from(count).unwrap_or(usize::MAX)];
-            files.read(0, 0, &mut bytes)?;
+            files.read(file, 0, &mut bytes)?;
             match Self::parse(bytes, length) {
-                Ok(front) => return Ok(front),
+                Ok(front) => return Ok(Self { file, ..front }),
                 Err(Stop::Error(error)) => return Err(error),
                 Err(Stop::Ended(what)) if count == length => {
                     return Err(GgufError::Truncated { what, actual: length });
@@ -179,11 +194,18 @@ impl Front {
         }
         let alignment = alignment(&values)?;
         let data = (input.at as u64).next_multiple_of(alignment);
-        Ok(Self { length, values, tensors, data, alignment, bytes })
+        Ok(Self { file: 0, length, values, tensors, data, alignment, bytes })
     }
 
     pub(super) fn value(&self, key: &str) -> Option<&Value> {
         self.values.get(key)
+    }
+
+    pub(super) fn number(&self, key: &str) -> Option<u64> {
+        match self.value(key)? {
+            Value::Number(number) => u64::try_from(*number).ok(),
+            _ => None,
+        }
     }
 
     pub(super) fn text(&self, key: &str) -> Option<&str> {
@@ -217,30 +239,31 @@ impl Front {
         Some(bits.map(|bits| i64::from(if bits < 0 { bits ^ i32::MAX } else { bits })).collect())
     }
 
-    /// The tensors under the names that `published` gives them.
+    /// Adds the tensors under the names that `published` gives them.
     // spec: ENGINE-16.3
-    pub(super) fn catalogue(
+    pub(super) fn list(
         &self,
-        published: impl Fn(&str) -> (String, Option<usize>),
-    ) -> Result<Catalogue, GgufError> {
-        let mut catalogue = Catalogue::default();
+        published: &dyn Fn(&str) -> Published,
+        catalogue: &mut Catalogue,
+    ) -> Result<(), GgufError> {
         for tensor in &self.tensors {
             let name = text(&self.bytes, &tensor.name);
             let name = name.ok_or_else(|| bad("the name of a tensor", "is not UTF-8"))?;
-            let (published, paired) = published(name);
-            let entry = self.entry(name, tensor, paired)?;
-            catalogue.add(published, entry).map_err(|_| bad(name, "stands there twice"))?;
+            let published = published(name);
+            let entry = self.entry(name, tensor, &published)?;
+            let twice = |_| bad(name, "stands there twice");
+            catalogue.add(published.name, entry).map_err(twice)?;
         }
-        refuse_overlaps(&catalogue)?;
-        Ok(catalogue)
+        refuse_overlaps(catalogue)
     }
 
     fn entry(
         &self,
         name: &str,
         tensor: &Described,
-        paired: Option<usize>,
+        published: &Published,
     ) -> Result<Entry, GgufError> {
+        let paired = published.paired;
         if tensor.offset % self.alignment != 0 {
             return Err(bad(name, "is not aligned"));
         }
@@ -264,7 +287,8 @@ impl Front {
         if paired.is_some_and(|head| head == 0 || head % 2 != 0 || rows.max(columns) % head != 0) {
             return Err(bad(name, "is not made of whole heads"));
         }
-        Ok(Entry { file: 0, at, bytes, shape: tensor.shape.clone(), encoding, paired })
+        let (file, shape) = (self.file, tensor.shape.clone());
+        Ok(Entry { file, at, bytes, shape, encoding, paired, plus_one: published.plus_one })
     }
 }
 
@@ -284,14 +308,14 @@ fn alignment(values: &BTreeMap<String, Value>) -> Result<u64, GgufError> {
 
 fn refuse_overlaps(catalogue: &Catalogue) -> Result<(), GgufError> {
     let mut places: Vec<_> =
-        catalogue.iter().map(|(name, entry)| (entry.at, entry.bytes, name)).collect();
+        catalogue.iter().map(|(name, entry)| (entry.file, entry.at, entry.bytes, name)).collect();
     places.sort_unstable();
-    let mut end = 0;
-    for (at, bytes, name) in places {
-        if at < end {
+    let (mut last, mut end) = (0, 0);
+    for (file, at, bytes, name) in places {
+        if file == last && at < end {
             return Err(bad(name, "overlaps another tensor"));
         }
-        end = at + bytes;
+        (last, end) = (file, at + bytes);
     }
     Ok(())
 }

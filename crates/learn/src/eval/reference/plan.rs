@@ -95,6 +95,58 @@ impl Plan {
         })
     }
 
+    /// Numbers of all query heads of a position.
+    pub(super) fn query_width(&self) -> usize {
+        self.heads * self.head_size
+    }
+
+    /// Numbers of all key heads of a position, or all value heads.
+    pub(super) fn kv_width(&self) -> usize {
+        self.kv_heads * self.head_size
+    }
+
+    /// The name of the matrix that gives logits.
+    pub(super) fn head(&self) -> &'static str {
+        if self.tied { "model.embed_tokens.weight" } else { "lm_head.weight" }
+    }
+
+    /// Every tensor with its rows and columns; a vector is one row.
+    pub(super) fn tensors(&self) -> Vec<(String, (usize, usize))> {
+        let (hidden, inner, size) = (self.hidden, self.inner, self.head_size);
+        let (query, kv) = (self.query_width(), self.kv_width());
+        let mut all = vec![
+            ("model.embed_tokens.weight".to_owned(), (self.vocabulary, hidden)),
+            ("model.norm.weight".to_owned(), (1, hidden)),
+        ];
+        if !self.tied {
+            all.push((self.head().to_owned(), (self.vocabulary, hidden)));
+        }
+        for layer in 0..self.windows.len() {
+            let mut put = |wanted: bool, part: &str, size: (usize, usize)| {
+                all.extend(wanted.then(|| (format!("model.layers.{layer}.{part}"), size)));
+            };
+            for part in ["input_layernorm", "post_attention_layernorm"] {
+                put(true, &format!("{part}.weight"), (1, hidden));
+            }
+            for part in ["pre_feedforward_layernorm", "post_feedforward_layernorm"] {
+                put(self.after_norm, &format!("{part}.weight"), (1, hidden));
+            }
+            for (kind, rows) in [("q", query), ("k", kv), ("v", kv)] {
+                put(true, &format!("self_attn.{kind}_proj.weight"), (rows, hidden));
+                put(self.biased, &format!("self_attn.{kind}_proj.bias"), (1, rows));
+            }
+            for kind in ["q", "k"] {
+                put(self.head_norm, &format!("self_attn.{kind}_norm.weight"), (1, size));
+            }
+            put(true, "self_attn.o_proj.weight", (hidden, query));
+            for kind in ["gate", "up"] {
+                put(true, &format!("mlp.{kind}_proj.weight"), (inner, hidden));
+            }
+            put(true, "mlp.down_proj.weight", (hidden, inner));
+        }
+        all
+    }
+
     /// Published gains as what they multiply by.
     pub(super) fn gains(&self, published: Vec<f32>) -> Vec<f32> {
         published.into_iter().map(|gain| gain + self.offset).collect()
@@ -111,14 +163,16 @@ impl Plan {
         x.chunks_exact(gain.len()).flat_map(row).collect()
     }
 
-    /// Turns the heads of every position, counted from 0.
-    pub(super) fn turn(&self, rows: &mut [f32], heads: usize, in_window: bool) {
+    /// Turns the heads of every position, the first of which is `start`.
+    pub(super) fn turn(&self, rows: &mut [f32], heads: usize, start: usize, in_window: bool) {
         let (turns, size) = (&self.turns[usize::from(in_window)], self.head_size);
-        for (position, row) in rows.chunks_exact_mut(heads * size).enumerate() {
+        let mut angles = Vec::with_capacity(turns.len());
+        for (position, row) in (start..).zip(rows.chunks_exact_mut(heads * size)) {
+            angles.clear();
+            angles.extend(turns.iter().map(|turn| (turn * position as f64).sin_cos()));
             for head in row.chunks_exact_mut(size) {
-                for (pair, turn) in turns.iter().enumerate() {
-                    let (sin, cos) = (turn * position as f64).sin_cos();
-                    let (sin, cos) = (sin as f32, cos as f32);
+                for (pair, (sin, cos)) in angles.iter().enumerate() {
+                    let (sin, cos) = (*sin as f32, *cos as f32);
                     let (a, b) = (head[pair], head[pair + size / 2]);
                     head[pair] = a * cos - b * sin;
                     head[pair + size / 2] = b * cos + a * sin;

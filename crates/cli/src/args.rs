@@ -57,6 +57,8 @@ pub enum Command {
     },
     /// Convert a published model and keep it
     Import(ImportArguments),
+    /// Say what a model lost when its weights became integers
+    Eval(EvalArguments),
     /// Check a receipt or evidence file by replay
     Verify {
         /// The file
@@ -173,6 +175,26 @@ impl ImportArguments {
         let (source, profile) = (source.to_owned(), "w8".to_owned());
         Self { source, name: None, profile, tensors: false }
     }
+}
+
+/// What is measured, on what.
+#[derive(Debug, Args)]
+pub struct EvalArguments {
+    /// The model: its name, a directory, or a .gguf file
+    #[arg(default_value = "village")]
+    pub model: String,
+    /// What it is held against: the weights that it was made of
+    #[arg(long, default_value = "float", value_parser = ["float"])]
+    pub against: String,
+    /// Where these are, if not where the model came from: a directory, a .gguf file, hf://org/repo
+    #[arg(long, value_name = "PLACE")]
+    pub original: Option<String>,
+    /// A text of the kind that the model reads; held-out lessons for the village when absent
+    #[arg(long, value_name = "FILE")]
+    pub text: Option<PathBuf>,
+    /// Most tokens of the text
+    #[arg(long, value_name = "N", default_value_t = 2048)]
+    pub tokens: usize,
 }
 
 /// How a provider runs.
@@ -354,6 +376,9 @@ pub struct SettingFlags {
     /// Most tokens a second per job; 0 is no limit (MUTIRAO_PACE)
     #[arg(long, global = true, value_name = "N")]
     pace: Option<String>,
+    /// Watts of this machine at full load, where its processor does not tell (MUTIRAO_WATTS)
+    #[arg(long, global = true, value_name = "N")]
+    watts: Option<String>,
     /// Keep no receipts (MUTIRAO_RECEIPTS=false)
     #[arg(long, global = true)]
     no_receipts: bool,
@@ -380,6 +405,7 @@ impl SettingFlags {
                 ("http_waiting", &self.http_waiting),
                 ("capacity", &self.capacity),
                 ("pace", &self.pace),
+                ("watts", &self.watts),
                 ("receipts", &receipts),
                 ("receipt_days", &self.receipt_days),
             ],

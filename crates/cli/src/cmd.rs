@@ -3,6 +3,7 @@
 pub mod chain;
 pub mod demo;
 pub mod discover;
+pub mod eval;
 pub mod import;
 pub mod join;
 pub mod learn;

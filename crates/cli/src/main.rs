@@ -48,6 +48,7 @@ fn dispatch(arguments: &Arguments, printer: Printer) -> anyhow::Result<ExitCode>
         Some(Command::Pull(pull)) => cmd::pull::run(&node()?, pull, printer),
         Some(Command::Push { model, to }) => cmd::pull::push(&node()?, model, to, printer),
         Some(Command::Import(import)) => cmd::import::run(&node()?, import, printer),
+        Some(Command::Eval(eval)) => cmd::eval::run(&node()?, eval, printer),
         Some(Command::Verify { file, model }) => {
             cmd::verify::run(&node()?, file, model.as_deref(), printer)
         }

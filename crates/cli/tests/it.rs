@@ -2,6 +2,8 @@
 
 #[path = "it/chain.rs"]
 mod chain;
+#[path = "it/eval.rs"]
+mod eval;
 #[path = "it/import.rs"]
 mod import;
 #[path = "it/pull.rs"]
@@ -16,6 +18,18 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Bytes of all files in a folder, and in those within.
+fn size_of(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(data) if data.is_dir() => size_of(&entry.path()),
+        Ok(data) => data.len(),
+        Err(_) => 0,
+    };
+    entries.map(size).sum()
+}
 
 /// A home of its own, gone afterwards.
 struct Person {
@@ -64,6 +78,21 @@ impl Person {
         format!("{out}{errors}")
     }
 
+    /// Starts the program and kills it as soon as `is_time`, which comes before it ends.
+    fn killed(&self, words: &[&str], is_time: impl Fn() -> bool) {
+        let mut command = self.command(words);
+        let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut process = quiet.spawn().expect("it starts");
+        let began = Instant::now();
+        while !is_time() {
+            assert!(began.elapsed() < Duration::from_secs(100), "the time does not come");
+            assert!(process.try_wait().expect("asked").is_none(), "it was too fast to be killed");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        process.kill().expect("killed");
+        process.wait().expect("gone");
+    }
+
     fn receipt(&self) -> PathBuf {
         let path = self.path("receipt.json");
         let name = path.to_str().expect("a name").to_owned();
@@ -93,15 +122,33 @@ fn without_a_word_it_says_how_to_begin() {
 #[test]
 fn one_question_gives_an_answer_one_line_about_it_and_a_receipt_that_verifies() {
     let person = Person::new();
-    let output = person.run(&["run", "village", "What is 17 + 25?"]);
+    let output = person.run(&["run", "village", "What is 17 + 25?", "--watts", "60"]);
     let (out, errors) = texts(&output);
     assert!(output.status.success(), "{errors}");
-    for word in ["tokens/s", "first after", "by ", "receipt ", "computed here"] {
+    for word in ["tokens/s", "first after", " J (", "by ", "receipt ", "computed here"] {
         assert!(out.contains(word), "{word}: {out}");
     }
     let receipt = person.receipt();
     let verdict = person.json(&["verify", name(&receipt)]);
     assert_eq!(verdict["holds"], true);
+}
+
+#[test]
+fn the_energy_of_an_answer_is_said_with_how_it_is_known_and_else_that_it_is_not() {
+    let person = Person::new();
+    let ask = ["run", "village", "What is 17 + 25?"];
+    let with = person.json(&[&ask[..], &["--watts", "60"]].concat());
+    let source = with["energy"]["source"].as_str().expect("a source").to_owned();
+    assert!(["rapl", "configured"].contains(&source.as_str()), "{with}");
+    assert!(with["energy"]["joules"].as_f64().expect("a figure") >= 0.0);
+    let status = person.json(&["status", "--watts", "60"]);
+    assert_eq!(status["energy"], source.as_str());
+    // Where the processor tells, it does so without any watts.
+    if source == "configured" {
+        assert!(person.json(&ask)["energy"].is_null());
+        assert!(texts(&person.run(&ask)).0.contains("energy not measured"));
+        assert!(texts(&person.run(&["status"])).0.contains("not measured"));
+    }
 }
 
 #[test]

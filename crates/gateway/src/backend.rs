@@ -78,6 +78,8 @@ pub struct Answer {
     pub receipt_kept: bool,
     /// How far it was checked, in words.
     pub verification: &'static str,
+    /// Joules that it took, where they are known, and how: `rapl` or `configured`.
+    pub energy: Option<(f64, &'static str)>,
     /// Until the first token.
     pub first_token: Duration,
     /// Until the receipt.

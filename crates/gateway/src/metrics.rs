@@ -7,6 +7,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use std::sync::atomic::AtomicU64;
 
 /// Counters of one door.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub struct Metrics {
     abandoned: Counter,
     prompt_tokens: Counter,
     answer_tokens: Counter,
+    joules: Counter<f64, AtomicU64>,
+    measured: Counter,
     first_token: Histogram,
     between_tokens: Histogram,
     whole: Histogram,
@@ -39,6 +42,8 @@ impl Metrics {
             abandoned: Counter::default(),
             prompt_tokens: Counter::default(),
             answer_tokens: Counter::default(),
+            joules: Counter::default(),
+            measured: Counter::default(),
             first_token: seconds(),
             between_tokens: seconds(),
             whole: seconds(),
@@ -58,6 +63,10 @@ impl Metrics {
         let (prompt, answer) = (&self.prompt_tokens, &self.answer_tokens);
         registry.register("prompt_tokens", "Tokens read", prompt.clone());
         registry.register("generation_tokens", "Tokens written", answer.clone());
+        let energy = "Joules of answers whose energy is known";
+        registry.register("energy_joules", energy, self.joules.clone());
+        let measured = "Answers whose energy is known";
+        registry.register("request_energy_known", measured, self.measured.clone());
         let first = "time_to_first_token_seconds";
         registry.register(first, "Until the first token", self.first_token.clone());
         let between = "inter_token_latency_seconds";
@@ -71,6 +80,10 @@ impl Metrics {
         self.succeeded.inc();
         self.prompt_tokens.inc_by(answer.prompt_tokens.into());
         self.answer_tokens.inc_by(answer.answer_tokens.into());
+        if let Some((joules, _)) = answer.energy {
+            self.joules.inc_by(joules);
+            self.measured.inc();
+        }
         self.first_token.observe(answer.first_token.as_secs_f64());
         self.whole.observe(answer.total.as_secs_f64());
         if answer.answer_tokens > 1 {

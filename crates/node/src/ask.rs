@@ -13,6 +13,7 @@ pub(crate) use meeting::Meeting;
 
 use crate::assemble::Node;
 use crate::clock::Clock;
+use crate::energy::{Energy, Measuring};
 use crate::keys;
 use crate::models::Opened;
 use conduct::Conduct;
@@ -118,6 +119,8 @@ pub struct Answered {
     pub receipt_path: Option<PathBuf>,
     /// How much it was checked.
     pub trust: Trust,
+    /// What it took from the socket, where this machine wrote it and knows.
+    pub energy: Option<Energy>,
 }
 
 impl Answered {
@@ -149,10 +152,13 @@ impl Node {
         let opened = self.open(&question.model)?;
         let job = job(&opened, question)?;
         let clock = Clock::start();
+        // What others took for their part of an answer, they alone know.
+        let measuring = (self.config().privacy == Privacy::Local).then(|| self.meter().begin());
         let errand = Errand::prepare(self, &opened, &job, clock).await?;
         let answered = self.ask_on(&errand, &opened, question, job, watch).await;
+        let energy = measuring.and_then(Measuring::end);
         errand.close().await;
-        answered
+        answered.map(|answered| Answered { energy, ..answered })
     }
 
     /// One session with the providers of an errand.
@@ -165,6 +171,10 @@ impl Node {
         watch: &mut (dyn FnMut(Notice) + Send),
     ) -> Result<Answered, AskError> {
         let policy = self.policy(opened, errand)?;
+        if policy.mode != (Mode::Streamed { audit: false }) || !policy.newcomers.is_empty() {
+            // Tokens will be judged by these weights.
+            self.prove(opened)?;
+        }
         let end_of_text = opened.model.end_of_text().to_vec();
         let mut conduct = Conduct::new(self, opened, question, errand, watch);
         // Finding providers belongs to the time that a person waits for the first token.
@@ -237,6 +247,7 @@ impl Node {
                 (_, true) => Trust::Replayed,
                 (_, false) => Trust::Signed,
             },
+            energy: None,
         })
     }
 

@@ -2,6 +2,7 @@
 
 use crate::ask::Meeting;
 use crate::config::Config;
+use crate::energy::Meter;
 use crate::files::{self, FileError};
 use crate::keys::{KeyError, Keys};
 use crate::models::{ModelError, Models, Opened};
@@ -11,6 +12,7 @@ use crate::standing::StandingFile;
 use crate::threads::Threads;
 use mutirao_wire::ModelId;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// One node of the network, or one person's own machine.
@@ -19,6 +21,7 @@ pub struct Node {
     config: Config,
     models: Models,
     threads: OnceLock<Arc<Threads>>,
+    meter: OnceLock<Arc<Meter>>,
     opened: Mutex<BTreeMap<String, Arc<Opened>>>,
     /// Held while a model is opened: who wants the same one waits, and does not open it twice.
     opening: Mutex<()>,
@@ -35,6 +38,7 @@ impl Node {
             config,
             models,
             threads: OnceLock::new(),
+            meter: OnceLock::new(),
             opened: Mutex::default(),
             opening: Mutex::default(),
             waiting: tokio::sync::Mutex::default(),
@@ -69,6 +73,35 @@ impl Node {
         let mut known = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(model.to_owned(), opened.clone());
         Ok(opened)
+    }
+
+    /// The same, and all of its weights are compared with what they were when they were packed:
+    /// before somebody is judged by its answers, or they are sold. Read once in a process.
+    ///
+    /// # Errors
+    /// As [`Node::open`].
+    pub fn open_whole(&self, model: &str) -> Result<Arc<Opened>, ModelError> {
+        let opened = self.open(model)?;
+        match self.prove(&opened) {
+            Ok(()) => Ok(opened),
+            Err(_) => self.open(model),
+        }
+    }
+
+    /// Compares the weights of an open model with what they were when they were packed.
+    ///
+    /// # Errors
+    /// [`ModelError::Damaged`] when they are not; the next opening packs them again.
+    pub(crate) fn prove(&self, opened: &Opened) -> Result<(), ModelError> {
+        let Some(pack) = &opened.pack else { return Ok(()) };
+        if pack.is_whole(&*self.threads()) {
+            return Ok(());
+        }
+        tracing::error!(model = opened.name, "packed weights are damaged on this disk");
+        pack.discard();
+        let mut known = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, known| !std::ptr::eq(Arc::as_ptr(known), opened));
+        Err(ModelError::Damaged { name: opened.name.clone() })
     }
 
     /// Does something while nobody can open a model.
@@ -130,6 +163,14 @@ impl Node {
     #[must_use]
     pub fn threads(&self) -> Arc<Threads> {
         self.threads.get_or_init(|| Arc::new(Threads::new(self.config.threads))).clone()
+    }
+
+    /// What its answers take from the socket; found on first use.
+    #[must_use]
+    pub fn meter(&self) -> Arc<Meter> {
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let meter = || Meter::new(Path::new("/"), self.config.watts, cores());
+        self.meter.get_or_init(meter).clone()
     }
 
     /// The 32 bytes that a short seed stands for.

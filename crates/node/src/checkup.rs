@@ -5,6 +5,7 @@ use crate::assemble::Node;
 use crate::config::Config;
 use crate::manners::{Facts, Reason, Rules};
 use crate::models::VILLAGE;
+use crate::packs;
 use mutirao_engine::Kernels;
 use mutirao_wire::bundle::Message;
 use mutirao_wire::{Privacy, Sampling};
@@ -39,9 +40,11 @@ impl Node {
             Check::of("kernels", Ok::<_, String>(Kernels::detect().name().to_owned())),
             Check::of("threads", Ok::<_, String>(self.config().threads.to_string())),
             Check::of("owner", Ok::<_, String>(self.owner())),
+            Check::of("energy", Ok::<_, String>(self.meter().words())),
             Check::of("keys", keys),
             Check::of("circle", peers),
             Check::of("model", model),
+            Check::of("packed", self.check_packs()),
             self.check_answer().await,
             self.check_socket().await,
         ]
@@ -53,6 +56,28 @@ impl Node {
         let verdict = Rules::of(self.config()).judge(&facts);
         let words = verdict.map_or("lent now", Reason::words);
         format!("{}: {words}", facts.words())
+    }
+
+    /// Compares every pack with its digest.
+    fn check_packs(&self) -> Result<String, String> {
+        let listed = self.models().list().map_err(|error| error.to_string())?;
+        let (mut packed, mut damaged) = (0, Vec::new());
+        let place = |name: &str| self.models().place(name);
+        let is_packed = |name: &str| place(name).is_ok_and(|place| packs::is_packed(&place));
+        for listed in listed.iter().filter(|listed| is_packed(&listed.name)) {
+            // What does not open at all is said when somebody opens it.
+            let Ok(opened) = self.models().open(&listed.name) else { continue };
+            packed += usize::from(opened.pack.is_some());
+            if self.prove(&opened).is_err() {
+                damaged.push(listed.name.clone());
+            }
+        }
+        match damaged.is_empty() {
+            true => Ok(format!("{packed} models, whole")),
+            false => {
+                Err(format!("{} damaged on this disk, to be packed again", damaged.join(", ")))
+            }
+        }
     }
 
     /// Asks one question through the whole path and replays its receipt.

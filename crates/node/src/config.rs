@@ -78,6 +78,9 @@ pub struct Config {
     pub start_hour: u8,
     /// Until this hour (UTC); the same hour is always.
     pub end_hour: u8,
+    /// Watts of the whole machine at full load, for energy where the processor does not tell; 0 is
+    /// unknown.
+    pub watts: u32,
     /// Keep receipts of answers.
     pub receipts: bool,
     /// Days that receipts are kept.

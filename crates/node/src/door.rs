@@ -291,6 +291,7 @@ fn answer(answered: Answered) -> Answer {
         receipt: answered.receipt_id,
         receipt_kept: answered.receipt_path.is_some(),
         verification: answered.trust.words(),
+        energy: answered.energy.map(|energy| (energy.joules, energy.source.name())),
         first_token: answered.first_token,
         total: answered.total,
     }

@@ -157,6 +157,17 @@ pub fn read_bounded(path: &Path, maximum: u64) -> Result<Vec<u8>, FileError> {
     Ok(content)
 }
 
+/// Reads the first `maximum` bytes of a file, or all of a shorter one.
+///
+/// # Errors
+/// [`FileError`] when it cannot be read.
+pub fn read_beginning(path: &Path, maximum: u64) -> Result<Vec<u8>, FileError> {
+    let file = fs::File::open(path).map_err(failed("read", path))?;
+    let mut content = Vec::new();
+    file.take(maximum).read_to_end(&mut content).map_err(failed("read", path))?;
+    Ok(content)
+}
+
 /// As [`read_bounded`], and `None` when there is no such file.
 ///
 /// # Errors

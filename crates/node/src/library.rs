@@ -6,6 +6,7 @@
 use crate::ask::AskError;
 use crate::assemble::Node;
 use crate::desk::Progress;
+use crate::eval::ORIGIN_FILE;
 use crate::files::{self, FileError};
 use crate::models::{self, ModelError, Opened, VILLAGE};
 use crate::published::Found;
@@ -347,6 +348,7 @@ impl Node {
             let _ = std::fs::remove_dir_all(&part);
             return Err(error);
         }
+        note_origin(&part, from)?;
         self.settle(&part, &name)?;
         Ok(Imported { name, converted })
     }
@@ -413,7 +415,7 @@ impl Node {
 
     fn judge(&self, folder: &Path) -> Result<Arc<Opened>, LibraryError> {
         let folder = std::path::absolute(folder).map_err(files::failed("find", folder))?;
-        Ok(Arc::new(self.models().open(&folder.to_string_lossy())?))
+        Ok(Arc::new(self.models().open_new(&folder)?))
     }
 
     /// An empty folder beside the models, which is none of them.
@@ -475,6 +477,15 @@ fn name_of(from: &str) -> String {
     };
     let last = last.unwrap_or_default().trim_end_matches(".gguf");
     last.replace(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '.'), "-")
+}
+
+/// Writes down where a model came from, for those who ask how near it is to that.
+fn note_origin(part: &Path, from: &str) -> Result<(), FileError> {
+    let place = match from.contains("://") {
+        true => PathBuf::from(from),
+        false => std::path::absolute(from).unwrap_or_else(|_| PathBuf::from(from)),
+    };
+    files::write_public(&part.join(ORIGIN_FILE), place.to_string_lossy().as_bytes())
 }
 
 /// The files of a model that are in a folder: as published, or else as converted. Either is enough,

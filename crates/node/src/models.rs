@@ -1,12 +1,14 @@
 //! The models a node can open: the embedded village, models in its data directory, and whatever
 //! [`crate::published`] reads. Files are read here; the engine only ever sees bytes.
 //!
-//! A model in the data directory is converted once, into `model.mutirao` in its folder, which is
-//! what is opened. Elsewhere nothing is written, and a model is converted at every opening.
+//! A model in the data directory is converted once, into `model.mutirao` in its folder, and packed
+//! once (see `packs`); the pack is what is opened. Elsewhere nothing is written, and a model is
+//! converted at every opening.
 
 use crate::caches::{self, CacheError, Caches, Repository};
 use crate::desk::{Desk, MODEL_FILE, Progress};
 use crate::files::{self, FileError};
+use crate::packs::{self, Pack, Refusal};
 use crate::published::{Found, PublishedError, SIDE_BYTES_MAX, template};
 use mutirao_engine::load::{Converted, InMemoryFile, convert_into};
 use mutirao_engine::pool::{Pool, Serial};
@@ -58,6 +60,15 @@ pub enum ModelError {
         /// Why.
         source: LoadError,
     },
+    /// The weights on this disk changed by themselves.
+    #[error(
+        "the packed weights of model {name} are damaged on this disk; they were thrown away and \
+         are packed again at the next try"
+    )]
+    Damaged {
+        /// The model.
+        name: String,
+    },
     /// The tokenizer or template does not load.
     #[error("model {name}: {source}")]
     Text {
@@ -86,6 +97,8 @@ pub struct Opened {
     pub model: Arc<Model>,
     /// Its text layer.
     pub text: TextStack,
+    /// Where its weights are packed, if they are.
+    pub(crate) pack: Option<Pack>,
 }
 
 /// What a model is, for people and programs.
@@ -160,36 +173,49 @@ impl Models {
     /// [`ModelError`] when there is no such model, or its files are refused.
     pub fn open(&self, name: &str) -> Result<Opened, ModelError> {
         let name = name.strip_suffix(":latest").unwrap_or(name);
-        let named = || name.to_owned();
-        let model = Model::from_bytes(&self.file(name)?)
-            .map_err(|source| ModelError::Load { name: named(), source })?;
-        let text = TextStack::new(model.tokenizer(), model.template(), model.vocabulary())
-            .map_err(|source| ModelError::Text { name: named(), source })?;
-        Ok(Opened { name: named(), model: Arc::new(model), text })
+        let (model, pack) = self.weights(name)?;
+        ready(name, model, pack)
     }
 
-    /// The bytes of a model file: as it is kept, or converted now.
-    fn file(&self, name: &str) -> Result<Vec<u8>, ModelError> {
+    /// Opens a model that gets its place here, from the folder where it was made, and packs it.
+    pub(crate) fn open_new(&self, folder: &Path) -> Result<Opened, ModelError> {
+        let name = folder.to_string_lossy();
+        if !folder.join(MODEL_FILE).is_file() {
+            return self.open(&name);
+        }
+        let (model, pack) = packed(folder, &name)?;
+        ready(&name, model, pack)
+    }
+
+    /// The weights of a model: packed, as they are kept, or converted now.
+    fn weights(&self, name: &str) -> Result<(Model, Option<Pack>), ModelError> {
         let failed = |source| ModelError::Convert { name: name.to_owned(), source };
+        let plain = |file: &[u8]| {
+            let source = |source| ModelError::Load { name: name.to_owned(), source };
+            Model::from_bytes(file).map(|model| (model, None)).map_err(source)
+        };
         if name == VILLAGE {
             let Package { config, weights, tokenizer, template } = &village();
             let source = Source { config, weights, tokenizer, template };
-            return load::convert(&source, Profile::W8).map_err(failed);
+            return plain(&load::convert(&source, Profile::W8).map_err(failed)?);
         }
         let place = self.place(name)?;
+        let is_of_ours = !name.contains('/');
         let kept = if place.is_dir() { place.join(MODEL_FILE) } else { place.clone() };
-        let is_ours = place.is_dir() || place.extension().is_some_and(|kind| kind == "mutirao");
-        if is_ours && kept.is_file() {
-            return Ok(files::read_bounded(&kept, WEIGHTS_BYTES_MAX)?);
+        let is_file = place.is_dir() || place.extension().is_some_and(|kind| kind == "mutirao");
+        if is_file && kept.is_file() {
+            return match is_of_ours {
+                true => packed(&place, name),
+                false => plain(&files::read_bounded(&kept, WEIGHTS_BYTES_MAX)?),
+            };
         }
         let found = Found::open(&place)?;
-        let is_of_ours = !name.contains('/');
         if is_of_ours && self.keep(&found, &place, name).is_ok() {
-            return Ok(files::read_bounded(&kept, WEIGHTS_BYTES_MAX)?);
+            return packed(&place, name);
         }
         let mut file = InMemoryFile::default();
         convert_into(&found.published(), Profile::W8, &Serial, &mut file).map_err(failed)?;
-        Ok(file.into_bytes())
+        plain(&file.into_bytes())
     }
 
     /// Converts a model of the data directory once and for all.
@@ -277,6 +303,21 @@ impl Models {
         listed.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(listed)
     }
+}
+
+/// A model and its text layer, under a name.
+fn ready(name: &str, model: Model, pack: Option<Pack>) -> Result<Opened, ModelError> {
+    let text = TextStack::new(model.tokenizer(), model.template(), model.vocabulary())
+        .map_err(|source| ModelError::Text { name: name.to_owned(), source })?;
+    Ok(Opened { name: name.to_owned(), model: Arc::new(model), text, pack })
+}
+
+/// The model file in a folder of ours, packed where that is possible.
+fn packed(folder: &Path, name: &str) -> Result<(Model, Option<Pack>), ModelError> {
+    packs::open_or_make(folder).map_err(|refusal| match refusal {
+        Refusal::File(error) => ModelError::File(error),
+        Refusal::Load(source) => ModelError::Load { name: name.to_owned(), source },
+    })
 }
 
 /// The model in the binary.

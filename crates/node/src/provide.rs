@@ -62,7 +62,7 @@ impl Node {
         if announced && listen.ip().is_loopback() {
             return Err(AskError::Unreachable { address: listen });
         }
-        let opened = self.open(model)?;
+        let opened = self.open_whole(model)?;
         let library = self.library(&opened).await;
         let (pushes, judged) = tokio::sync::mpsc::channel(1);
         let pushes = Some(pushes);

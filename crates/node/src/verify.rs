@@ -179,8 +179,16 @@ impl Node {
         EngineReplayer { model: opened.model.clone(), threads: self.threads() }
     }
 
-    /// The model here that has this id.
+    /// The model here that has this id, whole: a damaged one would accuse the honest.
     fn model_of(&self, model: ModelId) -> Result<Arc<Opened>, VerifyError> {
+        let found = self.by_id(model)?;
+        match self.prove(&found) {
+            Ok(()) => Ok(found),
+            Err(_) => Ok(self.open(&found.name)?),
+        }
+    }
+
+    fn by_id(&self, model: ModelId) -> Result<Arc<Opened>, VerifyError> {
         if let Some(open) = self.opened(model) {
             return Ok(open);
         }

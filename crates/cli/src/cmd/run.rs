@@ -4,6 +4,7 @@ use crate::args::RunArguments;
 use crate::print::Printer;
 use anyhow::Context;
 use mutirao_node::ask::{Answered, AskError, Notice, Question};
+use mutirao_node::energy::Energy;
 use mutirao_node::{Node, files};
 use mutirao_wire::Sampling;
 use mutirao_wire::bundle::Message;
@@ -130,10 +131,11 @@ pub fn show(notice: &Notice, printer: Printer) {
 pub fn summary(answered: &Answered) -> String {
     let keys: Vec<String> = answered.providers.iter().map(|key| key.short()).collect();
     format!(
-        "  {} tokens · first after {} ms · {:.0} tokens/s · by {} · receipt {} · {}",
+        "  {} tokens · first after {} ms · {:.0} tokens/s · {} · by {} · receipt {} · {}",
         answered.tokens.len(),
         answered.first_token.as_millis(),
         answered.tokens_per_second(),
+        Energy::words(answered.energy),
         keys.join(" → "),
         answered.receipt_id.short(),
         answered.trust.words(),
@@ -149,6 +151,9 @@ fn object(answered: &Answered) -> serde_json::Value {
         "finish": answered.finish.word(),
         "first_token_ms": answered.first_token.as_millis(),
         "tokens_per_second": answered.tokens_per_second(),
+        "energy": answered.energy.map(|energy| {
+            json!({ "joules": energy.joules, "source": energy.source.name() })
+        }),
         "providers": keys,
         "receipt_id": answered.receipt_id.to_string(),
         "receipt": answered.receipt_path,

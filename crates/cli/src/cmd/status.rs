@@ -2,6 +2,7 @@
 
 use crate::print::Printer;
 use mutirao_node::Node;
+use mutirao_node::energy::EnergySource;
 use mutirao_node::standing::{Record, Times};
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
@@ -28,8 +29,11 @@ pub fn status(node: &Node, printer: Printer) -> anyhow::Result<ExitCode> {
         printer.say(format!("          {}", words(known)));
     }
     printer.say(format!("receipts  {receipts} kept"));
+    let meter = node.meter();
+    printer.say(format!("energy    {}", meter.words()));
     printer.object(&json!({
         "data": data, "key": key, "circle": circle, "measured": known, "receipts": receipts,
+        "energy": meter.source().map(EnergySource::name),
     }));
     Ok(ExitCode::SUCCESS)
 }

@@ -1,10 +1,8 @@
 //! Models that come from other machines: by name, by id, across a killed program, and not at all.
 
 use super::trials::Provider;
-use super::{Person, name, texts};
+use super::{Person, name, size_of, texts};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 pub const BYTES: usize = 100 << 20;
 
@@ -24,16 +22,6 @@ pub fn published(person: &Person, bytes: usize) -> PathBuf {
     folder
 }
 
-pub fn size_of(folder: &Path) -> u64 {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let size = |entry: std::fs::DirEntry| match entry.metadata() {
-        Ok(data) if data.is_dir() => size_of(&entry.path()),
-        Ok(data) => data.len(),
-        Err(_) => 0,
-    };
-    entries.map(size).sum()
-}
-
 #[test]
 fn a_pull_that_is_killed_goes_on_where_it_was() {
     let person = Person::new();
@@ -42,20 +30,7 @@ fn a_pull_that_is_killed_goes_on_where_it_was() {
     let offers = person.json(&["join", &provider.ticket]);
     let id = offers["offers"][0]["model"].as_str().expect("an id").to_owned();
     let pulling = person.path(".local/share/mutirao/pulling");
-    let mut killed = person
-        .command(&["pull", &id])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("it starts");
-    let began = Instant::now();
-    while size_of(&pulling) < 24 << 20 {
-        assert!(began.elapsed() < Duration::from_secs(60), "nothing comes");
-        assert!(killed.try_wait().expect("asked").is_none(), "it was too fast to be killed");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    killed.kill().expect("killed");
-    killed.wait().expect("gone");
+    person.killed(&["pull", &id], || size_of(&pulling) >= 24 << 20);
     let listed = person.json(&["ls"]).to_string();
     assert!(!listed.contains(&id[..8]), "half a model is none: {listed}");
 

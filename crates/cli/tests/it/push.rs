@@ -1,9 +1,8 @@
 //! Models that are brought to another machine: only with its owner's consent, and across a death.
 
-use super::pull::{BYTES, published, size_of};
+use super::pull::{BYTES, published};
 use super::trials::Provider;
-use super::{Person, name};
-use std::process::Stdio;
+use super::{Person, name, size_of};
 use std::time::{Duration, Instant};
 
 /// Somebody who takes models from `pusher`, whom it joined.
@@ -48,21 +47,8 @@ fn a_push_that_is_killed_goes_on_where_it_was_and_the_model_answers_there() {
     let folder = published(&pusher, BYTES);
     let taker = Taker::new(Some(&pusher), "1000");
     let words = ["push", name(&folder), "--to", &taker.ticket];
-    let mut killed = pusher
-        .command(&words)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("it starts");
     let pulling = taker.person.path(".local/share/mutirao/pulling");
-    let began = Instant::now();
-    while size_of(&pulling) < 24 << 20 {
-        assert!(began.elapsed() < Duration::from_secs(60), "nothing comes");
-        assert!(killed.try_wait().expect("asked").is_none(), "it was too fast to be killed");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    killed.kill().expect("killed");
-    killed.wait().expect("gone");
+    pusher.killed(&words, || size_of(&pulling) >= 24 << 20);
     assert!(!taker.person.json(&["ls"]).to_string().contains("published"), "half a model is none");
 
     pusher.json(&["join", &taker.ticket]);

@@ -36,6 +36,10 @@ fn keys(keys: &[PeerKey]) -> Vec<String> {
     keys.iter().map(ToString::to_string).collect()
 }
 
+fn energy((joules, source): (f64, &str)) -> Value {
+    json!({ "joules": joules, "source": source })
+}
+
 fn provenance(answer: &Answer, lost: &[Value]) -> Value {
     let receipt = answer.receipt.to_string();
     json!({
@@ -45,6 +49,7 @@ fn provenance(answer: &Answer, lost: &[Value]) -> Value {
         "receipt_id": receipt,
         "verification": answer.verification,
         "finish": answer.finish.word(),
+        "energy": answer.energy.map(energy),
         "first_token_ms": answer.first_token.as_millis() as u64,
         "total_ms": answer.total.as_millis() as u64,
         "lost": lost,

@@ -77,6 +77,7 @@ pub(super) fn resolve(settings: &Settings, home: &Home) -> Result<Config, Config
         run_on_batteries: yes("run_on_batteries")?,
         start_hour: hour("start_hour")?,
         end_hour: hour("end_hour")?,
+        watts: read.number("watts")?,
         receipts: yes("receipts")?,
         receipt_days: read.number("receipt_days")?,
         caches: home.caches.clone(),

@@ -88,6 +88,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("end_hour", "MUTIRAO_END_HOUR", "0", "until this hour (UTC); the same is always"),
     setting("http", "MUTIRAO_HTTP", "127.0.0.1:8080", "where `mutirao serve` listens"),
     setting("http_waiting", "MUTIRAO_HTTP_WAITING", "64", "requests that may wait for a place"),
+    setting(
+        "watts",
+        "MUTIRAO_WATTS",
+        "0",
+        "watts of this machine at full load, where its processor does not tell; 0 is unknown",
+    ),
     setting("receipts", "MUTIRAO_RECEIPTS", "true", "keep the receipts of answers"),
     setting("receipt_days", "MUTIRAO_RECEIPT_DAYS", "30", "days that receipts are kept"),
 ];

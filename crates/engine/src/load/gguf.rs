@@ -204,10 +204,10 @@ impl Gguf {
         }
         let kind = self.text(&key("rope.scaling.type")).filter(|kind| *kind != "none");
         if let Some(kind) = kind {
-            let mut scaling = json!({ "rope_type": kind });
-            if let Ok(factor) = self.real(network, "rope.scaling.factor") {
-                scaling["factor"] = factor.into();
-            }
+            let scaling = match self.real(network, "rope.scaling.factor") {
+                Ok(factor) => json!({ "rope_type": kind, "factor": factor }),
+                Err(_) => json!({ "rope_type": kind }),
+            };
             fields.insert("rope_scaling".into(), scaling);
         }
         if let Some(stretch) = self.stretch.as_ref().filter(|stretch| !stretch.is_none()) {

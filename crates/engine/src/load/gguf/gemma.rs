@@ -41,9 +41,8 @@ impl Gguf {
         fields.insert("query_pre_attn_scalar".into(), json!(size));
         if network.architecture == "gemma3" {
             fields.insert("sliding_window_pattern".into(), json!(PATTERN));
-            let base = self
-                .real(network, "rope.freq_base_swa")
-                .map_or(json!(WINDOW_BASE), |base| Value::from(base));
+            let base =
+                self.real(network, "rope.freq_base_swa").map_or(json!(WINDOW_BASE), Value::from);
             fields.insert("rope_local_base_freq".into(), base);
             if !fields.contains_key("rope_theta") {
                 fields.insert("rope_theta".into(), json!(1_000_000));

@@ -260,7 +260,7 @@ fn number(path: &Path) -> Option<u64> {
     std::fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
-/// How long each thread of this process worked, in nanoseconds; none where the system does not tell.
+/// How long each thread of this process worked, in nanoseconds; none where nobody tells.
 fn worked() -> Option<BTreeMap<u32, u64>> {
     let threads = std::fs::read_dir("/proc/self/task").ok()?.flatten();
     let each = threads.filter_map(|thread| {

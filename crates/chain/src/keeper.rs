@@ -14,6 +14,7 @@ use crate::genesis::Genesis;
 use crate::mempool::Standing;
 use crate::store::{Store, StoreError};
 use mutirao_ledger::cell::Cells;
+use mutirao_ledger::key::address::Address;
 use mutirao_ledger::rules::Height;
 use mutirao_ledger::service::{
     Answer, Head, PIECES_BYTES_MAX, PIECES_MAX, Piece, Question, Refusal, RefusalKind,
@@ -54,7 +55,7 @@ impl Default for Pace {
 
 enum Errand {
     Submit(Box<Transaction>, Done),
-    Faucet(Box<mutirao_ledger::key::address::Address>, Amount, Done),
+    Faucet(Box<Address>, Amount, Done),
     Find(TxId, Done),
     Stop,
 }
@@ -249,7 +250,7 @@ fn stopped() -> Answer {
 #[derive(Default)]
 struct Waiters {
     by_id: BTreeMap<TxId, Vec<(Instant, Done)>>,
-    by_number: BTreeMap<u64, (Instant, Done)>,
+    by_number: BTreeMap<u64, Done>,
 }
 
 /// The thread that owns the chain.
@@ -298,14 +299,7 @@ impl Work {
         while let Some(errand) = next {
             match errand {
                 Errand::Submit(tx, done) => all.push((*tx, done)),
-                Errand::Faucet(address, amount, done) => {
-                    match self.chain.thirst(*address, amount) {
-                        Ok(number) => {
-                            self.waiters.by_number.insert(number, (Instant::now(), done));
-                        }
-                        Err(refusal) => done(Answer::Refused(refusal)),
-                    }
-                }
+                Errand::Faucet(address, amount, done) => self.pour(*address, amount, done),
                 Errand::Find(id, done) => done(self.find(id)),
                 Errand::Stop => stop = true,
             }
@@ -314,6 +308,17 @@ impl Work {
         }
         self.submit(all);
         stop
+    }
+
+    fn pour(&mut self, address: Address, amount: Amount, done: Done) {
+        let storage = |trouble: String| Refusal::new(RefusalKind::Storage, &trouble);
+        let waits = self.trouble().map(storage).map_or(Ok(()), Err);
+        match waits.and_then(|()| self.chain.thirst(address, amount)) {
+            Ok(number) => {
+                self.waiters.by_number.insert(number, done);
+            }
+            Err(refusal) => done(Answer::Refused(refusal)),
+        }
     }
 
     fn find(&self, id: TxId) -> Answer {
@@ -375,7 +380,7 @@ impl Work {
             }
         }
         for (number, id) in news.served {
-            if let Some((_, done)) = self.waiters.by_number.remove(&number) {
+            if let Some(done) = self.waiters.by_number.remove(&number) {
                 done(Answer::Accepted(id));
             }
         }
@@ -423,7 +428,8 @@ impl Work {
         let answer = Answer::Refused(Refusal::new(RefusalKind::Storage, why));
         let waiters = std::mem::take(&mut self.waiters);
         let by_number = waiters.by_number.into_values();
-        for (_, done) in waiters.by_id.into_values().flatten().chain(by_number) {
+        let by_id = waiters.by_id.into_values().flatten().map(|(_, done)| done);
+        for done in by_id.chain(by_number) {
             done(answer.clone());
         }
     }

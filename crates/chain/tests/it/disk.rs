@@ -2,8 +2,11 @@
 
 use mutirao_chain::testing::{Payer, Town, seeded};
 use mutirao_chain::{Chain, Clock, FinaliseError, Genesis, Keeper, Pace, Store, StoreError, audit};
+use mutirao_ledger::key::address::Network;
+use mutirao_ledger::key::{Seed, SubaddressIndex};
 use mutirao_ledger::rules::Height;
 use mutirao_ledger::service::{Answer, Question, RefusalKind};
+use mutirao_wire::Amount;
 use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
 use std::io::{self, ErrorKind};
@@ -137,6 +140,13 @@ fn a_keeper_whose_disk_is_full_acknowledges_nothing_and_says_why() {
         assert!(refusal.to_string().contains("no room"), "{refusal}");
     }
     assert!(keeper.trouble().expect("it knows").contains("no room"));
+    let key = Seed::new(&[2; 64]).account(0).receive_key();
+    let address = key.address(Network::Test, SubaddressIndex::MAIN);
+    let answer = keeper.ask(Question::Faucet { address, amount: Amount(1) });
+    assert!(
+        matches!(&answer, Answer::Refused(it) if it.kind == RefusalKind::Storage),
+        "{answer:?}"
+    );
 }
 
 // spec: CHAIN-4.1

@@ -17,6 +17,7 @@ use crate::curve::{Point, Sum, generators, put_scalar, read_scalar};
 use crate::transcript::Transcript;
 use curve25519_dalek::ristretto::RistrettoPoint;
 use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::traits::VartimeMultiscalarMul;
 use mutirao_wire::{Decode, DecodeError, Encode, Reader};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
@@ -186,8 +187,14 @@ impl Relation {
     /// Checks one proof on its own.
     #[must_use]
     pub fn verify(&self, message: &[u8; 32], proof: &SigmaProof) -> bool {
-        let mut batch = Batch::default();
-        batch.add(self, message, proof) && batch.verify()
+        if !self.fits(proof) {
+            return false;
+        }
+        let challenge = challenge(&mut self.transcript(message), &proof.commitments);
+        let pairs = self.equations.iter().zip(&proof.commitments);
+        pairs.fold(true, |holds, (equation, commitment)| {
+            holds & equation.holds(&proof.responses, &challenge, commitment)
+        })
     }
 
     /// Appends the whole statement, for a digest of it.
@@ -205,6 +212,23 @@ impl Relation {
 }
 
 impl Equation {
+    /// `Σⱼ zⱼ·Bⱼ − c·P = A`.
+    fn holds(&self, responses: &[Scalar], challenge: &Scalar, commitment: &Point) -> bool {
+        let (mut sum, mut scalars) = (RistrettoPoint::default(), vec![-challenge]);
+        let mut points = vec![self.result.point];
+        for (secret, base) in &self.terms {
+            let response = responses.get(*secret).copied().unwrap_or_default();
+            match base {
+                Base::Fixed(letter) => sum += letter.times(&response),
+                Base::Free(element) => {
+                    scalars.push(response);
+                    points.push(element.point);
+                }
+            }
+        }
+        sum + RistrettoPoint::vartime_multiscalar_mul(scalars, points) == *commitment.inner()
+    }
+
     /// The right side at these nonces; never the identity for fresh ones.
     fn at(&self, nonces: &[Scalar]) -> Point {
         let nonce = |secret: &usize| nonces.get(*secret).copied().unwrap_or_default();

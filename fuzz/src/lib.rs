@@ -11,6 +11,7 @@ mod published;
 mod session;
 mod target;
 mod text;
+mod wallet;
 mod wire;
 
 pub use target::{TARGETS, Target, run};

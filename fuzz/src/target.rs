@@ -1,6 +1,6 @@
 //! The list of targets, by name.
 
-use crate::{chain, files, ledger, model, published, session, text, wire};
+use crate::{chain, files, ledger, model, published, session, text, wallet, wire};
 
 /// A kind of input: its name, which is that of its folder in the corpus, and what takes it.
 pub type Target = (&'static str, fn(&[u8]));
@@ -12,6 +12,7 @@ pub const TARGETS: &[Target] = &[
     ("chain", chain::chain),
     ("files", files::files),
     ("gguf", published::gguf),
+    ("keystore", wallet::keystore),
     ("memo", ledger::memo),
     ("model", model::model),
     ("request", files::request),
@@ -20,6 +21,7 @@ pub const TARGETS: &[Target] = &[
     ("template", text::template),
     ("tokenizer", text::tokenizer),
     ("transaction", ledger::transaction),
+    ("wallet", wallet::wallet),
     ("wire", wire::wire),
 ];
 

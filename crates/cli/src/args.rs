@@ -1,6 +1,7 @@
 //! The command line: verbs and flags by the customs of Ollama, so that hands find them.
 
 pub mod chain;
+pub mod wallet;
 
 use chain::ChainCommand;
 use clap::{Args, Parser, Subcommand};
@@ -85,6 +86,8 @@ pub enum Command {
         #[command(subcommand)]
         command: ChainCommand,
     },
+    /// Keep tijolos: a wallet of 24 words
+    Wallet(wallet::WalletArguments),
     /// Train and score models of the village world
     Learn {
         /// What to do
@@ -427,7 +430,9 @@ mod tests {
     fn every_setting_is_a_flag_or_an_argument() {
         let command = Arguments::command();
         let provide = command.find_subcommand("provide").expect("there is one");
+        let wallet = command.find_subcommand("wallet").expect("there is one");
         let all = command.get_arguments().chain(provide.get_arguments());
+        let all = all.chain(wallet.get_arguments());
         let flags: Vec<_> = all.filter_map(|flag| flag.get_long()).collect();
         for setting in mutirao_node::config::SETTINGS {
             let flag = setting.name.replace('_', "-");

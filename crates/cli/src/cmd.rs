@@ -14,6 +14,7 @@ pub mod run;
 pub mod serve;
 pub mod status;
 pub mod verify;
+pub mod wallet;
 pub mod welcome;
 
 /// What the exit code says.

@@ -57,6 +57,7 @@ fn dispatch(arguments: &Arguments, printer: Printer) -> anyhow::Result<ExitCode>
         Some(Command::Status) => cmd::status::status(&node()?, printer),
         Some(Command::Doctor) => cmd::status::doctor(&node()?, printer),
         Some(Command::Chain { command }) => cmd::chain::run(&node()?, command, printer),
+        Some(Command::Wallet(wallet)) => cmd::wallet::run(&node()?, wallet, printer),
         Some(Command::Learn { command }) => learn(&node()?, command, printer),
     }
 }
@@ -80,6 +81,9 @@ fn open(arguments: &Arguments) -> anyhow::Result<Node> {
     arguments.settings.lay_over(&mut settings);
     if let Some(Command::Provide(provide)) = &arguments.command {
         provide.lay_over(&mut settings);
+    }
+    if let Some(Command::Wallet(wallet)) = &arguments.command {
+        wallet.lay_over(&mut settings);
     }
     Ok(Node::new(settings.resolve(&home)?))
 }

@@ -12,6 +12,8 @@ mod pull;
 mod push;
 #[path = "it/trials.rs"]
 mod trials;
+#[path = "it/wallet.rs"]
+mod wallet;
 
 use serde_json::Value;
 use std::io::Write;

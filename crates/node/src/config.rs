@@ -17,6 +17,9 @@ use std::path::PathBuf;
 /// The environment variable that asks for logs, in the syntax of `RUST_LOG`.
 pub const LOG_ENVIRONMENT: &str = "MUTIRAO_LOG";
 
+/// The environment variable that may hold a wallet's password.
+pub const PASSWORD_ENVIRONMENT: &str = "MUTIRAO_WALLET_PASSWORD";
+
 /// Largest configuration file read, in bytes.
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
@@ -87,6 +90,12 @@ pub struct Config {
     pub receipt_days: u32,
     /// Where other programs keep models.
     pub caches: Caches,
+    /// Which wallet of this home.
+    pub wallet: String,
+    /// Where the wallet's password is read from.
+    pub password_file: Option<PathBuf>,
+    /// The ticket of the ledger that a wallet asks.
+    pub ledger: Option<String>,
 }
 
 /// Where a setting's value came from.

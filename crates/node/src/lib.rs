@@ -26,6 +26,7 @@ pub mod peers;
 mod places;
 mod provide;
 pub mod published;
+pub mod purse;
 pub mod push;
 pub mod receipts;
 mod replay;

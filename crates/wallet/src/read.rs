@@ -8,7 +8,7 @@
 
 mod scribe;
 
-use crate::book::{Book, Reading, State};
+use crate::book::{Book, Reading, Sending, State};
 use crate::keys::Keys;
 use mutirao_ledger::key::address::Network;
 use mutirao_ledger::rules::Height;
@@ -169,9 +169,31 @@ impl<'a, L: Ledger> Reader<'a, L> {
         book: &mut Book,
         mut keep: impl FnMut(&Book) -> Result<(), E>,
     ) -> Result<Caught, E> {
+        let (began, known) = (book.height(), book.entries().len());
+        let mut height = self.catch_up(book, &mut keep)?;
+        let mut changed = judge(book);
+        let again = self.send_again(book)?;
+        changed |= again.refused;
+        if again.sent {
+            // What went out again may stand in a block by now.
+            height = self.catch_up(book, &mut keep)?;
+            changed |= judge(book);
+        }
+        if changed {
+            keep(book)?;
+        }
+        let entries = book.entries().len().saturating_sub(known);
+        Ok(Caught { height, blocks: height.0.saturating_sub(began.0), entries })
+    }
+
+    /// Reads up to where the ledger stands.
+    fn catch_up<E: From<ReadError>>(
+        &mut self,
+        book: &mut Book,
+        keep: &mut impl FnMut(&Book) -> Result<(), E>,
+    ) -> Result<Height, E> {
         let head = head(self.ledger)?;
         self.recognise(book, &head)?;
-        let (began, known) = (book.height(), book.entries().len());
         let mut scanner = Scanner::new(self.keys.receive(), book.window);
         while book.height() < head.height {
             let mut next = book.clone();
@@ -187,11 +209,7 @@ impl<'a, L: Ledger> Reader<'a, L> {
             }
             keep(book)?;
         }
-        if self.settle(book)? {
-            keep(book)?;
-        }
-        let entries = book.entries().len().saturating_sub(known);
-        Ok(Caught { height: head.height, blocks: head.height.0.saturating_sub(began.0), entries })
+        Ok(head.height)
     }
 
     /// Whether it is the ledger that this wallet knows, or one for a wallet that knows none.
@@ -287,42 +305,52 @@ impl<'a, L: Ledger> Reader<'a, L> {
         Ok(())
     }
 
-    /// What became of what we sent. What may still be taken is sent again: a transaction counts
-    /// once, however often it is sent. Whether anything changed.
+    /// Sends once more what may still be taken: a transaction counts once, however often it is
+    /// sent.
     // spec: WALLET-5.3
-    fn settle(&mut self, book: &mut Book) -> Result<bool, ReadError> {
-        let height = book.height();
-        let mut fates = Vec::new();
-        for sending in book.sendings() {
-            let open = matches!(sending.state, State::Waiting | State::Refused(_));
-            let there = book.entries().iter().find(|entry| entry.tx == sending.id);
-            let fate = match there {
-                Some(entry) => (sending.state != State::Confirmed(entry.height))
-                    .then_some(State::Confirmed(entry.height)),
-                None if !open => None,
-                None if is_overtaken(book, &sending.inputs) => Some(State::Overtaken),
-                None if sending.valid_until <= height => Some(State::Expired),
-                None if sending.state == State::Waiting => self.again(sending)?,
-                None => None,
-            };
-            fates.extend(fate.map(|fate| (sending.id, fate)));
-        }
-        let changed = !fates.is_empty();
-        fates.into_iter().for_each(|(id, fate)| book.settle(id, fate));
-        Ok(changed)
-    }
-
-    /// Sends it once more; its fate, if it has one now.
-    fn again(&mut self, sending: &crate::book::Sending) -> Result<Option<State>, ReadError> {
-        let Some(transaction) = &sending.transaction else { return Ok(None) };
-        let question = Question::Submit(Box::new(transaction.clone()));
-        Ok(match self.ledger.ask(&question)? {
-            Answer::Refused(refusal) if is_final(refusal.kind) => {
-                Some(State::Refused(refusal.to_string()))
+    fn send_again(&mut self, book: &mut Book) -> Result<Again, ReadError> {
+        let (mut again, mut refused) = (Again { sent: false, refused: false }, Vec::new());
+        for sending in book.sendings().iter().filter(|it| it.state == State::Waiting) {
+            let Some(transaction) = &sending.transaction else { continue };
+            let question = Question::Submit(Box::new(transaction.clone()));
+            match self.ledger.ask(&question)? {
+                Answer::Refused(refusal) if is_final(refusal.kind) => {
+                    refused.push((sending.id, State::Refused(refusal.to_string())));
+                }
+                Answer::Accepted(_) => again.sent = true,
+                _ => {}
             }
-            _ => None,
-        })
+        }
+        again.refused = !refused.is_empty();
+        refused.into_iter().for_each(|(id, state)| book.settle(id, state));
+        Ok(again)
     }
+}
+
+/// What sending again came to.
+struct Again {
+    sent: bool,
+    refused: bool,
+}
+
+/// What became of what we sent, as far as the blocks that were read say. Whether that is news.
+// spec: WALLET-5.3
+fn judge(book: &mut Book) -> bool {
+    let height = book.height();
+    let mut fates = Vec::new();
+    let open = |it: &&Sending| matches!(it.state, State::Waiting | State::Refused(_));
+    for sending in book.sendings().iter().filter(open) {
+        let there = book.entries().iter().find(|entry| entry.tx == sending.id);
+        let fate = match there {
+            Some(entry) => Some(State::Confirmed(entry.height)),
+            None if is_overtaken(book, &sending.inputs) => Some(State::Overtaken),
+            None => (sending.valid_until <= height).then_some(State::Expired),
+        };
+        fates.extend(fate.map(|fate| (sending.id, fate)));
+    }
+    let changed = !fates.is_empty();
+    fates.into_iter().for_each(|(id, fate)| book.settle(id, fate));
+    changed
 }
 
 /// Whether a refusal says that the same bytes will never be taken.

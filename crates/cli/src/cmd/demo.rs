@@ -5,6 +5,7 @@
 //! is 0 only if every claim that is printed held.
 
 mod forgery;
+mod money;
 pub(super) mod neighbours;
 
 use super::{run, verify};
@@ -35,6 +36,7 @@ pub fn run(node: &Node, demo: &DemoArguments, printer: Printer) -> anyhow::Resul
     let place = tempfile::tempdir().context("cannot make a temporary directory")?;
     let config = Config { data_dir: place.path().to_owned(), ..node.config().clone() };
     super::runtime()?.block_on(scenes(&config, demo, printer))?;
+    money::show(&config, printer)?;
     printer.say("\nEverything above held. Try next:");
     for line in ["run village \"What is Mutirão?\"", "provide", "doctor", "help"] {
         printer.say(format!("  mutirao {line}"));

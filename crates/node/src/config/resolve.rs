@@ -81,6 +81,9 @@ pub(super) fn resolve(settings: &Settings, home: &Home) -> Result<Config, Config
         receipts: yes("receipts")?,
         receipt_days: read.number("receipt_days")?,
         caches: home.caches.clone(),
+        wallet: read.choice("wallet", "a name of letters, digits, - and _", wallet)?,
+        password_file: read.path("password_file"),
+        ledger: Some(read.text("ledger").0.to_owned()).filter(|ticket| !ticket.is_empty()),
     })
 }
 
@@ -100,6 +103,13 @@ fn within(text: &str, least: u8, most: u8) -> Option<u8> {
 /// Up to a day.
 fn seconds(text: &str) -> Option<u32> {
     text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds))
+}
+
+/// It becomes the name of a folder.
+fn wallet(text: &str) -> Option<String> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
+    let fits = (1..=64).contains(&text.len()) && text.chars().all(plain);
+    fits.then(|| text.to_owned())
 }
 
 fn privacy(text: &str) -> Option<Privacy> {

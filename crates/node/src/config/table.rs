@@ -94,6 +94,14 @@ pub const SETTINGS: &[Setting] = &[
         "0",
         "watts of this machine at full load, where its processor does not tell; 0 is unknown",
     ),
+    setting("wallet", "MUTIRAO_WALLET", "main", "which wallet of this home"),
+    setting(
+        "password_file",
+        "MUTIRAO_PASSWORD_FILE",
+        "",
+        "a file whose first line is the wallet's password",
+    ),
+    setting("ledger", "MUTIRAO_LEDGER", "", "the ticket of the ledger that a wallet asks"),
     setting("receipts", "MUTIRAO_RECEIPTS", "true", "keep the receipts of answers"),
     setting("receipt_days", "MUTIRAO_RECEIPT_DAYS", "30", "days that receipts are kept"),
 ];

@@ -58,3 +58,18 @@ fn a_relative_xdg_path_is_ignored() {
     });
     assert_eq!(home.data, PathBuf::from("/home/ana/.local/share/mutirao"));
 }
+
+#[test]
+fn the_name_of_a_wallet_is_no_path() {
+    for name in ["", "../main", "a/b", ".", "a b", &"a".repeat(65)] {
+        let mut settings = Settings::default();
+        settings.set("wallet", name.into(), Layer::Flag);
+        assert!(settings.resolve(&home()).is_err(), "{name}");
+    }
+    let mut settings = Settings::default();
+    settings.set("wallet", "shop_2-b".into(), Layer::Flag);
+    settings.set("ledger", "mutirao1x".into(), Layer::File);
+    let config = settings.resolve(&home()).expect("a configuration");
+    assert_eq!((config.wallet.as_str(), config.ledger.as_deref()), ("shop_2-b", Some("mutirao1x")));
+    assert_eq!(Settings::default().resolve(&home()).expect("the defaults").ledger, None);
+}

@@ -1,0 +1,4 @@
+//! `wallet` of `mutirao-fuzz`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| mutirao_fuzz::run("wallet", bytes));

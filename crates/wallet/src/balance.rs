@@ -18,7 +18,7 @@ pub struct Balance {
     pub notes: usize,
 }
 
-/// All together; the supply keeps each sum below 2^64, and a ledger that lies does not make us wrap.
+/// All together; the supply keeps each sum below 2^64, and no lying ledger makes us wrap.
 fn sum(amounts: impl Iterator<Item = Amount>) -> Amount {
     Amount(amounts.fold(0, |sum, amount| sum.saturating_add(amount.0)))
 }

@@ -142,8 +142,8 @@ impl Book {
         &self.held
     }
 
-    /// Takes in a note, unless one with its key or tag is there: only one of the two can ever be spent.
-    /// Whether it was new.
+    /// Takes in a note, unless one with its key or tag is there: only one of the two can ever be
+    /// spent. Whether it was new.
     // spec: WALLET-4.3
     pub fn hold(&mut self, held: Held) -> bool {
         let key = *held.note.one_time.bytes();

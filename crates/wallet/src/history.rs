@@ -36,7 +36,7 @@ pub enum Status {
 }
 
 macro_rules! words {
-    ($name:ident { $($variant:ident = $word:literal),* }) => {
+    ($name:ident { $($variant:ident = $word:literal),* $(,)? }) => {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(match self { $(Self::$variant => $word),* })
@@ -44,7 +44,13 @@ macro_rules! words {
         }
     };
 }
-words!(Kind { Made = "made", Received = "received", Sent = "sent", Moved = "moved", Cell = "cell" });
+words!(Kind {
+    Made = "made",
+    Received = "received",
+    Sent = "sent",
+    Moved = "moved",
+    Cell = "cell",
+});
 words!(Status { Done = "done", Waiting = "waiting", Failed = "failed" });
 
 /// One line.

@@ -143,8 +143,8 @@ pub enum SendError {
     Refused(Refusal),
     /// Nobody knows whether it arrived.
     #[error(
-        "{0}; what you send is written down and goes out when the ledger answers again: do not send \
-         it twice"
+        "{0}; what you send is written down and goes out when the ledger answers again: do not \
+         send it twice"
     )]
     Unsent(Unreachable),
 }

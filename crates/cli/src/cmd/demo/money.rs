@@ -1,4 +1,5 @@
-//! Money in the demonstration: one pays another, and a stranger with every block sees nothing of it.
+//! Money in the demonstration: one pays another, and a stranger with every block sees nothing of
+//! it.
 //!
 //! The ledger runs as a process of its own and is reached over QUIC on loopback.
 

@@ -14,7 +14,7 @@ skip() {
   exit 0
 }
 install() {
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -q "$@" >/dev/null
+  DEBIAN_FRONTEND=noninteractive timeout 180 apt-get install -y -q "$@" >/dev/null
 }
 
 # The kernels, and what is computed with them: the names of tests begin so.
@@ -35,7 +35,7 @@ if [ "$(uname -m)" != aarch64 ]; then
   fi
   if [ ! -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ]; then
     command -v rustup >/dev/null || skip "this Rust has no $target, and there is no rustup"
-    rustup target add "$target" || skip "rustup cannot fetch $target"
+    timeout 180 rustup target add "$target" || skip "rustup cannot fetch $target"
   fi
   export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER="$linker"
   export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$emulator -L /usr/aarch64-linux-gnu"

@@ -76,8 +76,8 @@ pub enum ReadError {
     /// It ends before what was read.
     #[error(
         "this ledger ends at block {given}, and this wallet has read up to {known}: it lost \
-         blocks, or was never the same; ask another one, and if its keeper says that it is right, read \
-         anew with --rescan"
+         blocks, or was never the same; ask another one, and if its keeper says that it is \
+         right, read anew with --rescan"
     )]
     Shorter {
         /// What was read.

@@ -1,4 +1,4 @@
-//! `cargo xtask bench llama`: the engine beside llama.cpp, in one table.
+//! `cargo xtask bench llama`: the engine beside llama.cpp and candle, in one table.
 //!
 //! Everything that is measured runs in a process of its own, one after the other, round after
 //! round, so that whatever else the machine does falls on all of them. A ratio is the median over
@@ -21,21 +21,33 @@ struct Plan {
     folder: PathBuf,
 }
 
+/// What is measured.
+struct Programs {
+    ours: PathBuf,
+    rival: PathBuf,
+    candle: PathBuf,
+}
+
 /// Builds what is missing, measures, prints all measurements and the table.
 pub fn main(words: &[String]) -> anyhow::Result<bool> {
-    let plan = plan(words)?;
+    let mut plan = plan(words)?;
     std::fs::create_dir_all(&plan.folder)?;
-    let ours = build_ours()?;
-    let rival = llama::build(&plan.folder)?;
+    // What builds llama.cpp changes folders on the way.
+    plan.folder = plan.folder.canonicalize()?;
+    let programs = Programs {
+        ours: build_ours()?,
+        rival: llama::build(&plan.folder)?,
+        candle: build_candle()?,
+    };
     for profile in ["w8", "w4"] {
         if !plan.folder.join(format!("{profile}.gguf")).exists() {
-            run(Command::new(&ours).arg("model").arg(&plan.folder).arg(profile))?;
+            run(Command::new(&programs.ours).arg("model").arg(&plan.folder).arg(profile))?;
         }
     }
     let mut table = table::Table::default();
     for round in 0..plan.rounds {
         for threads in &plan.threads {
-            measure(&plan, &mut table, (&ours, &rival), round, *threads)?;
+            measure(&plan, &mut table, &programs, round, *threads)?;
         }
     }
     println!("\n{}", table.markdown());
@@ -69,11 +81,20 @@ fn build_ours() -> anyhow::Result<PathBuf> {
     Ok(Path::new("target/benches/release/llama").to_owned())
 }
 
+/// For this machine's processor: candle chooses its instructions when it is compiled.
+fn build_candle() -> anyhow::Result<PathBuf> {
+    let mut cargo = Command::new(crate::tidy::cargo());
+    cargo.args(["build", "--release", "--manifest-path", "benches/candle/Cargo.toml"]);
+    cargo.args(["--target-dir", "target/bench-candle"]).env("RUSTFLAGS", "-C target-cpu=native");
+    run(&mut cargo)?;
+    Ok(Path::new("target/bench-candle/release/mutirao-bench-candle").to_owned())
+}
+
 /// One round at one number of threads.
 fn measure(
     plan: &Plan,
     table: &mut table::Table,
-    (ours, rival): (&Path, &Path),
+    Programs { ours, rival, candle }: &Programs,
     round: usize,
     threads: usize,
 ) -> anyhow::Result<()> {
@@ -92,6 +113,9 @@ fn measure(
         let command = |program: &Path| Command::new(program);
         note(profile, command(ours).arg("ours").arg(model("packed")).arg(&count).args(tokens))?;
         note(kind, command(rival).arg(model("gguf")).arg(&count).args(tokens))?;
+        let mut candle = command(candle);
+        candle.env("RAYON_NUM_THREADS", &count).arg(model("gguf")).args(["128", "32"]);
+        note(&format!("candle {kind}"), &mut candle)?;
     }
     Ok(())
 }

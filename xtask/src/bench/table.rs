@@ -5,6 +5,10 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+/// Who stands beside whom. Q8_0 and Q4_0 are llama.cpp's.
+const PAIRS: [(&str, &str); 4] =
+    [("w8", "Q8_0"), ("w4", "Q4_0"), ("w8", "candle Q8_0"), ("w4", "candle Q4_0")];
+
 /// What was measured: threads, what was done (`prefill 128`), by whom.
 type Key = (usize, String, String);
 
@@ -15,6 +19,8 @@ pub struct Table {
     seconds: BTreeMap<Key, BTreeMap<usize, [f64; 2]>>,
     /// Megabytes.
     peaks: BTreeMap<(usize, String), u64>,
+    /// Bytes that one step of decoding reads.
+    weights: BTreeMap<String, u64>,
 }
 
 impl Table {
@@ -34,6 +40,10 @@ impl Table {
             *peak = megabytes.max(*peak);
             return Ok(());
         }
+        if let Some(bytes) = value["bytes"].as_u64() {
+            self.weights.insert(name.to_owned(), bytes);
+            return Ok(());
+        }
         let tokens = value["tokens"].as_u64().context("tokens")?;
         let what = if what == "prefill" { format!("prefill {tokens}") } else { what.to_owned() };
         let seconds = ["wall", "processor"].map(|clock| value[clock].as_f64());
@@ -47,13 +57,14 @@ impl Table {
     /// Two tables: speed, then opening and memory.
     pub fn markdown(&self) -> String {
         let mut out = String::new();
-        let head = "| threads | | ours | llama.cpp | ours tok/s | theirs tok/s | by the wall | \
+        let head = "| threads | | ours | beside | ours tok/s | theirs tok/s | by the wall | \
                     by the processor |\n|---|---|---|---|---|---|---|---|";
         _ = writeln!(out, "{head}");
-        let pairs = [("w8", "Q8_0"), ("w4", "Q4_0")];
         for (threads, what, _) in self.seconds.keys().filter(|(_, _, name)| name == "w8") {
-            for (ours, theirs) in pairs.iter().filter(|_| what != "open") {
-                _ = writeln!(out, "{}", self.row(*threads, what, ours, theirs));
+            for (ours, theirs) in PAIRS.iter().filter(|_| what != "open") {
+                if self.seconds.contains_key(&(*threads, what.clone(), (*theirs).to_owned())) {
+                    _ = writeln!(out, "{}", self.row(*threads, what, ours, theirs));
+                }
             }
         }
         _ = writeln!(out, "\n| | threads | opening ms | peak MB |\n|---|---|---|---|");
@@ -65,6 +76,12 @@ impl Table {
             let key = (*threads, what.clone(), "memory".to_owned());
             let read = 1.0 / self.median(&key, 0);
             _ = writeln!(out, "\nReading memory, {threads} threads: {read:.1} GB/s");
+            for (name, bytes) in &self.weights {
+                let step = self.median(&(*threads, "decode".to_owned(), name.clone()), 0);
+                let (speed, share) =
+                    (*bytes as f64 / step / 1e9, *bytes as f64 / step / read / 1e7);
+                _ = writeln!(out, "decode {name}: {speed:.1} GB/s of weights, {share:.0} % of it");
+            }
         }
         out
     }

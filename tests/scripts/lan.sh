@@ -4,23 +4,12 @@
 # are network namespaces, joined by a bridge, inside a namespace of their own: nothing leaves it.
 # `MUTIRAO` is the program; run from the repository.
 set -euo pipefail
-MUTIRAO="${MUTIRAO:-$PWD/target/release/mutirao}"
-if [ "${1:-}" != inside ]; then
-  skip() {
-    echo "lan: SKIPPED, $1" >&2
-    exit 0
-  }
-  command -v ip >/dev/null || skip "this machine has no ip (package iproute2)"
-  unshare -rnm sh -c 'ip link add v1 type veth peer name v2 && ip link add b1 type bridge' \
-    2>/dev/null || skip "this user may not make networks of namespaces"
-  MUTIRAO="$MUTIRAO" exec unshare -rnm bash "$0" inside
-fi
+. "$(dirname "$0")/../network/alone.bash"
+alone "$0" lan "${1:-}"
 
 place=$(mktemp -d)
 provider=
 trap '[ -z "$provider" ] || kill "$provider" 2>/dev/null; rm -rf "$place"' EXIT
-mount -t tmpfs tmpfs /run
-mkdir -p /run/netns
 
 # The cable between them.
 ip link add br0 type bridge mcast_snooping 0

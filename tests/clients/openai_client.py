@@ -38,6 +38,13 @@ def main():
     assert final.choices[0].message.content == text
     print("stream helper: the same")
 
+    response = client.responses.create(model="village", input=STORY)
+    assert response.output_text == text and response.status == "completed"
+    with client.responses.stream(model="village", input=STORY) as events:
+        deltas = [event.delta for event in events if event.type == "response.output_text.delta"]
+        assert "".join(deltas) == text == events.get_final_response().output_text
+    print("responses: the same, in", len(deltas), "pieces")
+
     drawn = [
         client.chat.completions.create(
             model="village", messages=STORY, temperature=1.2, seed=5, max_tokens=30

@@ -11,7 +11,7 @@ fi
 place=$(mktemp -d)
 server=
 trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$place"' EXIT
-"$program" serve --demo --http 127.0.0.1:0 --data-dir "$place" --json >"$place/door.json" &
+"$program" serve --demo --prefix-cache 1 --http 127.0.0.1:0 --data-dir "$place" --json >"$place/door.json" &
 server=$!
 for _ in $(seq 100); do
   [ -s "$place/door.json" ] && break

@@ -3,6 +3,7 @@
 //! ```text
 //! llama model FOLDER w8|w4              a random Llama of 1.1 billion weights: ours, packed, GGUF
 //! llama ours PACKED THREADS PREFILL... DECODE     opening, prefills, decode, peak memory
+//! llama batch PACKED THREADS STEPS COUNT...       answers written together, so many at once
 //! llama read THREADS                    bytes a second that so many threads read
 //! ```
 #![forbid(unsafe_code)]
@@ -16,7 +17,9 @@ use mutirao_engine::load::SinkError;
 use mutirao_engine::load::format::File;
 use mutirao_engine::pool::Pool;
 use mutirao_engine::testing::{Dice, Recipe};
-use mutirao_engine::{Model, Profile, Session, Shape, pack};
+use mutirao_engine::session::{Feed, feed_together};
+use mutirao_engine::{EngineError, Model, Profile, Session, Shape, pack};
+use mutirao_wire::Token;
 use std::hint::black_box;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
@@ -45,8 +48,13 @@ fn main() -> anyhow::Result<()> {
             let prefills = prefills.collect::<anyhow::Result<Vec<usize>>>()?;
             ours(Path::new(packed), threads.parse()?, &prefills, decode.parse()?)
         }
+        ["batch", packed, threads, steps, counts @ ..] => {
+            let counts = counts.iter().map(|count| Ok(count.parse()?));
+            let counts = counts.collect::<anyhow::Result<Vec<usize>>>()?;
+            batch(Path::new(packed), threads.parse()?, steps.parse()?, &counts)
+        }
         ["read", threads] => read(threads.parse()?),
-        _ => anyhow::bail!("llama model|ours|read; see the beginning of its source"),
+        _ => anyhow::bail!("llama model|ours|batch|read; see the beginning of its source"),
     }
 }
 
@@ -114,6 +122,43 @@ fn ours(packed: &Path, threads: usize, prefills: &[usize], decode: usize) -> any
     let kilobytes = peak.and_then(|peak| peak.trim().strip_suffix("kB")).context("VmHWM")?;
     println!("{{\"what\":\"peak\",\"megabytes\":{}}}", kilobytes.trim().parse::<u64>()? / 1000);
     Ok(())
+}
+
+/// Five rounds of each count, one after the other: as many sequences of 128 tokens, then `steps`
+/// tokens for each of them, one each a pass.
+fn batch(packed: &Path, threads: usize, steps: usize, counts: &[usize]) -> anyhow::Result<()> {
+    let mapped = Mapped(MmapFile::open(packed)?);
+    let model = Arc::new(Model::open_packed(Arc::new(mapped))?);
+    let pool = Threads::new(threads)?;
+    for count in counts.repeat(5) {
+        let read = |seed: usize| -> anyhow::Result<Session> {
+            let mut session = Session::new(model.clone());
+            let prompt = Dice::new(seed as u64).tokens(128, SHAPE.vocabulary);
+            pool.inside(|| session.feed(&prompt, &pool))?;
+            Ok(session)
+        };
+        let mut sessions = (0..count).map(read).collect::<anyhow::Result<Vec<_>>>()?;
+        let written = Dice::new(9).tokens(steps, SHAPE.vocabulary);
+        let (fed, seconds) = time(|| {
+            let step = |token| pool.inside(|| together(&mut sessions, &[token], &pool));
+            written.iter().copied().try_for_each(step)
+        });
+        fed?;
+        report(&format!("batch of {count}"), count * steps, seconds);
+    }
+    Ok(())
+}
+
+fn together(
+    sessions: &mut [Session],
+    tokens: &[Token],
+    pool: &dyn Pool,
+) -> Result<(), EngineError> {
+    let feeds = sessions.iter_mut().map(|session| Feed::new(session, tokens, 0));
+    let mut look = |_, _, logits: &[i32]| {
+        black_box(logits);
+    };
+    feed_together(&mut feeds.collect::<Vec<_>>(), pool, &mut look).into_iter().collect()
 }
 
 fn report(what: &str, tokens: usize, seconds: Seconds) {

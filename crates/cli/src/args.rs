@@ -306,7 +306,7 @@ pub enum LearnCommand {
 }
 
 /// Steps of the shipped model's run.
-const VILLAGE_STEPS: u64 = 11_000;
+const VILLAGE_STEPS: u64 = 12_000;
 
 /// A training run.
 #[derive(Debug, Args)]
@@ -376,6 +376,12 @@ pub struct SettingFlags {
     /// Jobs a provider takes at once (MUTIRAO_CAPACITY)
     #[arg(long, global = true, value_name = "N")]
     capacity: Option<String>,
+    /// MiB for keys and values of the jobs that are being answered (MUTIRAO_KV_CACHE)
+    #[arg(long, global = true, value_name = "MIB")]
+    kv_cache: Option<String>,
+    /// MiB kept of what was read, for the next prompt of the same asker (MUTIRAO_PREFIX_CACHE)
+    #[arg(long, global = true, value_name = "MIB")]
+    prefix_cache: Option<String>,
     /// Most tokens a second per job; 0 is no limit (MUTIRAO_PACE)
     #[arg(long, global = true, value_name = "N")]
     pace: Option<String>,
@@ -406,6 +412,8 @@ impl SettingFlags {
                 ("look_on_lan", &self.look_on_lan),
                 ("http", &self.http),
                 ("http_waiting", &self.http_waiting),
+                ("kv_cache", &self.kv_cache),
+                ("prefix_cache", &self.prefix_cache),
                 ("capacity", &self.capacity),
                 ("pace", &self.pace),
                 ("watts", &self.watts),

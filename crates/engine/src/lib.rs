@@ -27,5 +27,5 @@ pub use model::Model;
 pub use model::header::{Header, Profile, Shape};
 pub use model::packed::{PackError, PackedError, pack};
 pub use model::variant::Variant;
-pub use run::{Generation, JobError, Prefill, Replay, Step};
+pub use run::{Generation, JobError, Kept, Prefill, Replay, Step};
 pub use session::{EngineError, Logits, Session};

@@ -104,6 +104,12 @@ impl Model {
         crate::load::format::parameters(&self.header)
     }
 
+    /// Bytes that every position of a sequence takes in memory: its keys and values, of 16 bits.
+    #[must_use]
+    pub fn position_bytes(&self) -> u64 {
+        4 * u64::from(self.header.shape.kv_width()) * self.network.layers() as u64
+    }
+
     /// Name, shape and scales.
     #[must_use]
     pub fn header(&self) -> &Header {

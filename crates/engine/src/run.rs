@@ -6,7 +6,7 @@
 mod generation;
 mod replay;
 
-pub use generation::{Expected, Generation, Prefill, Step};
+pub use generation::{Expected, Generation, Kept, Prefill, Step, common, prefill_together};
 pub use replay::{Checker, Replay, replay};
 
 use crate::model::Model;

@@ -1,10 +1,11 @@
 //! One sequence: its key-value cache and where it stands.
 //!
-//! Tokens come in chunks of any size; the bits that come out do not depend on the chunks.
+//! Tokens come in chunks of any size, alone or with those of other sequences that share the reading
+//! of the weights; the bits that come out depend on neither.
 
 use crate::kernel::Kernels;
 use crate::model::Model;
-use crate::model::llama::{LayerCache, Pass, Spare, Visit};
+use crate::model::llama::{LayerCache, Part, Pass, Spare, Visit};
 use crate::pool::Pool;
 use mutirao_wire::Token;
 use std::ops::Deref;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 /// Most tokens of one pass: bounds the working memory; longer chunks run in pieces.
-const PASS_TOKENS: usize = 128;
+pub const PASS_TOKENS: usize = 128;
 
 /// Why tokens could not be fed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -131,33 +132,45 @@ impl Session {
         pool: &dyn Pool,
         visit: &mut dyn FnMut(usize, &[i32]),
     ) -> Result<(), EngineError> {
-        let result = self.check(tokens).and_then(|()| {
-            // Equal pieces: a short last one would read all weights for a few tokens.
-            let size = tokens.len().div_ceil(tokens.len().div_ceil(PASS_TOKENS));
-            tokens.chunks(size).enumerate().try_for_each(|(piece, tokens)| {
-                let before = piece * size;
-                let mut shifted = |index: usize, logits: &[i32]| visit(before + index, logits);
-                self.pass(tokens, first.saturating_sub(before), pool, &mut shifted)
-            })
-        });
-        self.poisoned |= result.is_err();
-        result
+        let mut shifted = |_, index, logits: &[i32]| visit(index, logits);
+        let fed = feed_together(&mut [Feed::new(self, tokens, first)], pool, &mut shifted);
+        fed.into_iter().collect()
     }
 
-    fn pass(
-        &mut self,
-        tokens: &[Token],
-        first: usize,
-        pool: &dyn Pool,
-        visit: Visit<'_>,
-    ) -> Result<(), EngineError> {
-        let start = self.position;
-        let network = &self.model.network;
-        let mut pass = Pass::new(network, self.kernels, pool, tokens, start, &self.spare);
-        let trapped = pass.layers(&mut self.caches);
-        let trapped = if first < tokens.len() { pass.logits(first, visit) } else { trapped };
-        self.position += tokens.len();
-        trapped.map_or(Ok(()), |index| Err(EngineError::Trap { position: start + index }))
+    /// Forgets all positions from `position` on: what follows is as if they had never been fed.
+    /// A session that failed stays as it is.
+    pub fn truncate(&mut self, position: usize) {
+        if position < self.position {
+            self.caches.iter_mut().for_each(|cache| cache.truncate(position));
+            self.position = position;
+        }
+    }
+
+    /// A copy of the first `count` positions.
+    #[must_use]
+    pub fn beginning(&self, count: usize) -> Self {
+        let count = count.min(self.position);
+        let caches = self.caches.iter().map(|cache| cache.beginning(count)).collect();
+        let (model, spare) = (self.model.clone(), Spare::default());
+        Self { model, caches, position: count, spare, ..*self }
+    }
+
+    /// Whether it is of this very model, and not of another copy of it.
+    #[must_use]
+    pub fn is_of(&self, model: &Arc<Model>) -> bool {
+        Arc::ptr_eq(&self.model, model)
+    }
+
+    /// Whether a call failed: then nothing more can be fed.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.poisoned
+    }
+
+    /// Bytes of its caches.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.position as u64 * self.model.position_bytes()
     }
 
     /// Everything that could go wrong but a trap, before any work is done.
@@ -183,4 +196,106 @@ impl Session {
             }),
         }
     }
+}
+
+/// Tokens for one of several sequences.
+#[derive(Debug)]
+pub struct Feed<'a> {
+    session: &'a mut Session,
+    tokens: &'a [Token],
+    /// Index of the first whose logits are wanted.
+    first: usize,
+    done: usize,
+    result: Result<(), EngineError>,
+}
+
+impl<'a> Feed<'a> {
+    /// A chunk for a sequence; its logits are wanted from index `first` on.
+    #[must_use]
+    pub fn new(session: &'a mut Session, tokens: &'a [Token], first: usize) -> Self {
+        let result = session.check(tokens);
+        session.poisoned |= result.is_err();
+        Self { session, tokens, first, done: 0, result }
+    }
+
+    /// What a pass takes of it, when each may have `share` tokens.
+    fn part(&mut self, share: usize) -> Option<Part<'_>> {
+        let left = self.tokens[self.done..].len();
+        if left == 0 || self.result.is_err() {
+            return None;
+        }
+        // Equal pieces: a short last one would read all weights for a few tokens.
+        let size = self.tokens.len().div_ceil(self.tokens.len().div_ceil(share)).min(left);
+        Some(Part {
+            tokens: &self.tokens[self.done..self.done + size],
+            start: self.session.position,
+            first: self.first.saturating_sub(self.done),
+            caches: &mut self.session.caches,
+        })
+    }
+
+    /// A pass took `count` tokens, and one of them trapped or none.
+    fn advance(&mut self, count: usize, trapped: Option<usize>) {
+        if let Some(index) = trapped {
+            self.result = Err(EngineError::Trap { position: self.session.position + index });
+            self.session.poisoned = true;
+        }
+        self.session.position += count;
+        self.done += count;
+    }
+}
+
+/// Feeds several sequences of one model in passes that they share, so that the weights are read
+/// once for all of them. Each gets the bits that it would get alone; one that fails leaves the
+/// others as they are. `visit` is told the feed, the index in its chunk, and the logits.
+///
+/// # Panics
+/// When the sequences are not of one model and the same kernels.
+// spec: ENGINE-1.3, ENGINE-12.1, ENGINE-12.2
+pub fn feed_together(
+    feeds: &mut [Feed<'_>],
+    pool: &dyn Pool,
+    visit: &mut dyn FnMut(usize, usize, &[i32]),
+) -> Vec<Result<(), EngineError>> {
+    let Some(first) = feeds.first_mut() else { return Vec::new() };
+    let (model, kernels) = (first.session.model.clone(), first.session.kernels);
+    let spare = std::mem::take(&mut first.session.spare);
+    let alike = |feed: &Feed<'_>| {
+        Arc::ptr_eq(&feed.session.model, &model) && feed.session.kernels == kernels
+    };
+    assert!(feeds.iter().all(alike), "the sequences are of several models");
+    let total: usize = feeds.iter().map(|feed| feed.tokens.len()).sum();
+    let share = if total <= PASS_TOKENS { total } else { (PASS_TOKENS / feeds.len()).max(1) };
+    while pass(&model, kernels, pool, feeds, share, &spare, visit) {}
+    feeds[0].session.spare = spare;
+    feeds.iter().map(|feed| feed.result).collect()
+}
+
+/// One pass over what is left; whether anything was.
+fn pass(
+    model: &Model,
+    kernels: Kernels,
+    pool: &dyn Pool,
+    feeds: &mut [Feed<'_>],
+    share: usize,
+    spare: &Spare,
+    visit: Visit<'_>,
+) -> bool {
+    let before: Vec<usize> = feeds.iter().map(|feed| feed.done).collect();
+    let parts = feeds.iter_mut().enumerate();
+    let parts = parts.filter_map(|(feed, of)| Some((feed, of.part(share)?)));
+    let (who, mut parts): (Vec<usize>, Vec<Part<'_>>) = parts.unzip();
+    if parts.is_empty() {
+        return false;
+    }
+    let mut pass = Pass::new(&model.network, kernels, pool, &parts, spare);
+    pass.layers(&mut parts);
+    let ends = pass.logits(&parts, &mut |part, index, logits| {
+        visit(who[part], before[who[part]] + index, logits);
+    });
+    let counts: Vec<usize> = parts.iter().map(|part| part.tokens.len()).collect();
+    for ((feed, count), end) in who.into_iter().zip(counts).zip(ends) {
+        feeds[feed].advance(count, end);
+    }
+    true
 }

@@ -4,6 +4,8 @@
 mod answers;
 #[path = "it/chunks.rs"]
 mod chunks;
+#[path = "it/company.rs"]
+mod company;
 #[path = "it/conversion.rs"]
 mod conversion;
 #[path = "it/families.rs"]

@@ -134,6 +134,8 @@ pub struct Verified {
 pub struct ModelEntry {
     /// Its name.
     pub name: String,
+    /// Size of its file, or of its weights as published, in bytes.
+    pub bytes: u64,
     /// What is known once it is open.
     pub facts: Option<ModelFacts>,
 }
@@ -145,6 +147,10 @@ pub struct ModelFacts {
     pub model_id: String,
     /// Longest prompt and answer together, in tokens.
     pub context: u32,
+    /// Numbers in its weights.
+    pub parameters: u64,
+    /// Its chat template.
+    pub template: String,
 }
 
 /// How long something took: half of the times less than this, and nineteen in twenty.

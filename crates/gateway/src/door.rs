@@ -6,6 +6,7 @@ use crate::error::ApiError;
 use crate::guard::{self, Guard};
 use crate::metrics::Metrics;
 use crate::neighbours;
+use crate::ollama;
 use crate::openai;
 use crate::page;
 use crate::queue::Queue;
@@ -75,6 +76,13 @@ impl Door {
             .route("/v1/models/{name}", get(openai::model))
             .route("/v1/neighbours", get(neighbours::list))
             .route("/v1/chat/completions", post(openai::chat))
+            .route("/v1/responses", post(openai::respond))
+            .route("/api/version", get(ollama::version))
+            .route("/api/tags", get(ollama::tags))
+            .route("/api/ps", get(ollama::running))
+            .route("/api/show", post(ollama::show))
+            .route("/api/chat", post(ollama::chat))
+            .route("/api/generate", post(ollama::generate))
             .route("/v1/receipts/{id}", get(receipt))
             .route("/v1/receipts/verify", post(verify))
             .fallback(unknown)

@@ -61,13 +61,25 @@ impl From<AskFailure> for ApiError {
     }
 }
 
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        let mut response = (self.status, Json(self.object())).into_response();
+impl ApiError {
+    /// What happened, for people.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// A response with its status and this body.
+    pub(crate) fn with_body(&self, body: &Value) -> Response {
+        let mut response = (self.status, Json(body)).into_response();
         let later = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
         if later.contains(&self.status) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        self.with_body(&self.object())
     }
 }

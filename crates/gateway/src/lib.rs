@@ -1,5 +1,5 @@
-//! The HTTP door of one's own node: the OpenAI API, health, metrics, receipts and a page. And the
-//! one HTTP client, for the hub of published models ([`Hub`]).
+//! The HTTP door of one's own node: the APIs of OpenAI and Ollama, health, metrics, receipts and a
+//! page. And the one HTTP client, for the hub of published models ([`Hub`]).
 //!
 //! It listens on loopback and still trusts nobody: any page that the person visits can send
 //! requests to a port of this machine, so host, origin and a token are checked before anything else
@@ -15,9 +15,11 @@ mod guard;
 mod hub;
 mod metrics;
 mod neighbours;
+mod ollama;
 mod openai;
 mod page;
 mod queue;
+mod telling;
 
 pub use backend::{
     Answer, Ask, AskFailure, Backend, Checked, ModelEntry, ModelFacts, Neighbour, Percentiles,

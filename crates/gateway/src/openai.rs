@@ -2,21 +2,27 @@
 
 mod reply;
 mod request;
-mod stream;
+mod responses;
 
-use crate::backend::{Ask, Checked, ModelEntry, Said};
+use crate::backend::ModelEntry;
 use crate::door::Door;
 use crate::error::ApiError;
+use crate::telling;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use mutirao_wire::limits::ANSWER_TOKENS_MAX;
+use futures_util::StreamExt;
+pub(crate) use reply::{provenance, reason};
 pub use request::ChatRequest;
+pub(crate) use request::{MAX_TOKENS, STOPS_MAX, is_something, within};
+pub use responses::create as respond;
 use serde_json::{Value, json};
+use std::convert::Infallible;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use std::time::Duration;
 
 fn entry(model: &ModelEntry) -> Value {
     json!({
@@ -50,51 +56,24 @@ pub async fn model(
     Ok(Json(entry(found.ok_or_else(unknown)?)).into_response())
 }
 
+/// A comment is sent after so much silence, so that nothing in between thinks the line is dead.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
 /// `POST /v1/chat/completions`
 pub async fn chat(State(door): State<Arc<Door>>, body: Bytes) -> Result<Response, ApiError> {
     let request = ChatRequest::read(&body)?;
     let ask = request.ask()?;
     let checked = door.backend.clone().check(ask.clone()).await?;
+    let head = reply::Head::new(&ask.model, &checked);
     let place = door.queue.enter(&door.metrics).await?;
     if request.is_streamed() {
-        let wants_usage = request.wants_usage();
-        return stream::respond(door, ask, &checked, place, wants_usage).await;
+        let words = Arc::new(reply::Chunks { head, wants_usage: request.wants_usage() });
+        let events = telling::pieces(door, ask, place, words).await?;
+        let events = events.map(|data| Ok::<_, Infallible>(Event::default().data(data)));
+        let heartbeat = KeepAlive::new().interval(HEARTBEAT).text("working");
+        return Ok(Sse::new(events).keep_alive(heartbeat).into_response());
     }
-    let response = whole(&door, ask, &checked).await;
+    let (answer, lost) = telling::whole(&door, ask).await?;
     drop(place);
-    response
-}
-
-/// Room for everything that can be said about an answer, so that saying never has to wait.
-fn events_of(ask: &Ask) -> usize {
-    2 * (ask.max_tokens as usize).min(ANSWER_TOKENS_MAX) + 64
-}
-
-/// Counts a client that hung up before its answer was whole.
-struct Hanging<'a>(&'a Door, bool);
-
-impl Drop for Hanging<'_> {
-    fn drop(&mut self) {
-        if self.1 {
-            self.0.metrics.abandoned();
-        }
-    }
-}
-
-async fn whole(door: &Door, ask: Ask, checked: &Checked) -> Result<Response, ApiError> {
-    let model = ask.model.clone();
-    let (say, mut said) = mpsc::channel(events_of(&ask));
-    let mut hanging = Hanging(door, true);
-    let answered = door.backend.clone().ask(ask, say).await;
-    hanging.1 = false;
-    let answer = answered.inspect_err(|_| door.metrics.failed())?;
-    door.metrics.answered(&answer);
-    let mut lost = Vec::new();
-    while let Ok(event) = said.try_recv() {
-        if let Said::Lost { provider, why } = event {
-            lost.push(json!({ "provider": provider.to_string(), "why": why }));
-        }
-    }
-    let head = reply::Head::new(&model, checked);
     Ok(Json(head.completion(&answer, &lost)).into_response())
 }

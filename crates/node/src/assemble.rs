@@ -7,6 +7,8 @@ use crate::files::{self, FileError};
 use crate::keys::{KeyError, Keys};
 use crate::models::{ModelError, Models, Opened};
 use crate::peers::{Peers, PeersError};
+use crate::places::Places;
+use crate::provide::bytes;
 use crate::receipts::Receipts;
 use crate::standing::StandingFile;
 use crate::threads::Threads;
@@ -21,6 +23,7 @@ pub struct Node {
     config: Config,
     models: Models,
     threads: OnceLock<Arc<Threads>>,
+    places: OnceLock<Arc<Places>>,
     meter: OnceLock<Arc<Meter>>,
     opened: Mutex<BTreeMap<String, Arc<Opened>>>,
     /// Held while a model is opened: who wants the same one waits, and does not open it twice.
@@ -38,6 +41,7 @@ impl Node {
             config,
             models,
             threads: OnceLock::new(),
+            places: OnceLock::new(),
             meter: OnceLock::new(),
             opened: Mutex::default(),
             opening: Mutex::default(),
@@ -163,6 +167,13 @@ impl Node {
     #[must_use]
     pub fn threads(&self) -> Arc<Threads> {
         self.threads.get_or_init(|| Arc::new(Threads::new(self.config.threads))).clone()
+    }
+
+    /// Places and memory of all jobs that it answers, its own and those of others.
+    pub(crate) fn places(&self) -> Arc<Places> {
+        let Config { capacity, jobs_per_key, kv_cache, .. } = self.config;
+        let places = || Places::new(capacity, jobs_per_key, bytes(kv_cache));
+        self.places.get_or_init(places).clone()
     }
 
     /// What its answers take from the socket; found on first use.

@@ -63,6 +63,10 @@ pub struct Config {
     pub capacity: u32,
     /// Most tokens a second a provider writes per job; 0 is as fast as it can.
     pub pace: u32,
+    /// MiB for keys and values of the jobs that are being answered.
+    pub kv_cache: u64,
+    /// MiB of what was read that are kept for the next prompt of the same asker.
+    pub prefix_cache: u64,
     /// Jobs a provider takes at once of one client key.
     pub jobs_per_key: u32,
     /// Seconds that a provider works on one job before others have their turn.

@@ -7,7 +7,7 @@ use crate::ask::{Answered, AskError, Notice, Question};
 use crate::assemble::Node;
 use crate::clock::Clock;
 use crate::keys::{self, KeyError};
-use crate::models::{ModelError, Opened};
+use crate::models::{Listed, ModelError, Opened};
 use crate::standing::{Record, Times};
 use crate::verify::Verdict;
 pub use mutirao_gateway::Kill;
@@ -143,11 +143,16 @@ impl Node {
     fn named_models(&self) -> Vec<ModelEntry> {
         let listed = self.models().list().unwrap_or_default();
         let facts = |opened: Arc<Opened>| {
-            let facts = opened.facts();
-            ModelFacts { model_id: facts.model_id, context: facts.context }
+            let crate::models::Facts { model_id, context, parameters, .. } = opened.facts();
+            let template = String::from_utf8_lossy(opened.model.template()).into_owned();
+            ModelFacts { model_id, context, parameters, template }
         };
-        let entry = |name: String| ModelEntry { facts: self.is_open(&name).map(facts), name };
-        listed.into_iter().map(|listed| entry(listed.name)).collect()
+        let entry = |Listed { name, bytes, .. }: Listed| ModelEntry {
+            facts: self.is_open(&name).map(facts),
+            name,
+            bytes,
+        };
+        listed.into_iter().map(entry).collect()
     }
 
     fn known_neighbours(&self) -> Result<Vec<Neighbour>, AskError> {

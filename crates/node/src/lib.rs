@@ -34,6 +34,7 @@ mod serve;
 pub mod standing;
 pub mod threads;
 pub mod verify;
+mod workshop;
 
 pub use assemble::Node;
 pub use checkup::Check;

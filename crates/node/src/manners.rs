@@ -163,18 +163,10 @@ impl Manners {
         *self.reason.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Between two steps of the engine: rests after `work`, and says whether the answer may go on.
-    /// It does not pause: the reader's watchdog is faster than any owner, and another machine can
-    /// go on at once.
-    ///
-    /// # Errors
-    /// The reason why the machine is not lent any more.
-    pub fn step(&self, work: Duration) -> Result<(), Reason> {
-        let rest = self.rules.rest_after(work);
-        if !rest.is_zero() {
-            std::thread::sleep(rest);
-        }
-        self.reason().map_or(Ok(()), Err)
+    /// How long to rest after so much work, that the limit of use holds.
+    #[must_use]
+    pub fn rest_after(&self, work: Duration) -> Duration {
+        self.rules.rest_after(work)
     }
 }
 

@@ -10,13 +10,15 @@ use crate::desk::{Desk, MODEL_FILE, Progress};
 use crate::files::{self, FileError};
 use crate::packs::{self, Pack, Refusal};
 use crate::published::{Found, PublishedError, SIDE_BYTES_MAX, template};
+use crate::threads::Threads;
+use crate::workshop::Workshop;
 use mutirao_engine::load::{Converted, InMemoryFile, convert_into};
 use mutirao_engine::pool::{Pool, Serial};
 use mutirao_engine::{ConvertError, LoadError, Model, Profile, Source, load};
 use mutirao_text::{TextError, TextStack};
 use mutirao_wire::FileName;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use thiserror::Error;
 
 /// The name of the embedded model.
@@ -99,6 +101,8 @@ pub struct Opened {
     pub text: TextStack,
     /// Where its weights are packed, if they are.
     pub(crate) pack: Option<Pack>,
+    /// Where its answers are written, once there are any.
+    workshop: OnceLock<Arc<Workshop>>,
 }
 
 /// What a model is, for people and programs.
@@ -121,6 +125,13 @@ pub struct Facts {
 }
 
 impl Opened {
+    /// Where its answers are written, all of them together; opened on first use. `bytes` of what
+    /// was read are kept there for prompts that begin alike.
+    pub(crate) fn workshop(&self, threads: Arc<Threads>, bytes: u64) -> Arc<Workshop> {
+        let open = || Arc::new(Workshop::start(self.model.clone(), threads, bytes));
+        self.workshop.get_or_init(open).clone()
+    }
+
     /// What this model is.
     #[must_use]
     pub fn facts(&self) -> Facts {
@@ -309,7 +320,8 @@ impl Models {
 fn ready(name: &str, model: Model, pack: Option<Pack>) -> Result<Opened, ModelError> {
     let text = TextStack::new(model.tokenizer(), model.template(), model.vocabulary())
         .map_err(|source| ModelError::Text { name: name.to_owned(), source })?;
-    Ok(Opened { name: name.to_owned(), model: Arc::new(model), text, pack })
+    let (model, workshop) = (Arc::new(model), OnceLock::new());
+    Ok(Opened { name: name.to_owned(), model, text, pack, workshop })
 }
 
 /// The model file in a folder of ours, packed where that is possible.

@@ -6,7 +6,6 @@ use crate::clock::Clock;
 use crate::keys::{KeyError, Keys};
 use crate::manners::{Manners, Rules, weather};
 use crate::models::Opened;
-use crate::places::Places;
 use crate::serve::Counter;
 use mutirao_net::{Net, Ticket, iroh};
 use mutirao_wire::{Offer, SigningKey};
@@ -70,6 +69,7 @@ impl Node {
         let net = iroh::bind(&keys.peer, config).await?;
         let mut counter = self.counter(&opened, keys.clone(), Clock::start());
         counter.manners = Manners::new(Rules::of(self.config()));
+        counter.own = false;
         let counter = Arc::new(counter);
         let serving = tokio::spawn(counter.clone().serve(net.clone()));
         tokio::spawn(Self::new(self.config().clone()).take_pushes(judged));
@@ -95,8 +95,9 @@ impl Node {
             name: opened.name.clone(),
             model: opened.model.clone(),
             keys,
-            threads: self.threads(),
-            places: Places::new(self.config().capacity, self.config().jobs_per_key),
+            workshop: opened.workshop(self.threads(), bytes(self.config().prefix_cache)),
+            own: true,
+            places: self.places(),
             manners: Manners::new(Rules::OWN),
             longest_job: Duration::from_secs(self.config().longest_job.into()),
             pace: self.config().pace,
@@ -118,4 +119,9 @@ impl Node {
     pub(crate) fn throw_away_key(&self) -> Result<SigningKey, KeyError> {
         Ok(Keys::throw_away()?.peer)
     }
+}
+
+/// Of MiB.
+pub(crate) const fn bytes(mebibytes: u64) -> u64 {
+    mebibytes.saturating_mul(1 << 20)
 }

@@ -1,15 +1,15 @@
 //! The provider: takes links, runs the provider half of the session on each, lets the engine write.
 //!
-//! Each link is a task of its own: whatever happens on one ends that one. The engine runs on a
-//! blocking thread per job and stops as soon as nobody waits for its tokens.
+//! Each link is a task of its own: whatever happens on one ends that one. The engine writes all
+//! answers together in the model's workshop, and stops as soon as nobody waits for one.
 
 use crate::carry::{Carried, Heard};
 use crate::clock::Clock;
 use crate::keys::Keys;
 use crate::manners::Manners;
 use crate::places::{Place, Places};
-use crate::threads::Threads;
-use mutirao_engine::{Generation, Model, Prefill, Step};
+use crate::workshop::{EVENTS_WAITING, Outlet, Task, Who, Workshop};
+use mutirao_engine::Model;
 use mutirao_market::Millis;
 use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
 use mutirao_market::session::provider::{Action, Desk, Event, FAREWELL_PATIENCE, Provider};
@@ -17,15 +17,11 @@ use mutirao_net::{Link, Net};
 use mutirao_wire::{Job, Offer, OfferLimits, PeerKey, Prices, Token};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// How long an offer stands; each link gets a fresh one.
 const OFFER_STANDS: Millis = 24 * 60 * 60 * 1000;
-/// Tokens read between two signs of life.
-const PREFILL_SLICE: usize = 256;
-/// Engine events that wait for a slow link.
-const EVENTS_WAITING: usize = 32;
 
 /// A model at the disposal of others.
 #[derive(Debug)]
@@ -36,8 +32,10 @@ pub struct Counter {
     pub model: Arc<Model>,
     /// Who provides it.
     pub keys: Keys,
-    /// The engine's threads.
-    pub threads: Arc<Threads>,
+    /// Where its answers are written.
+    pub workshop: Arc<Workshop>,
+    /// Whether only this machine's own user asks here.
+    pub own: bool,
     /// Jobs at once.
     pub places: Arc<Places>,
     /// When its owner comes first.
@@ -72,6 +70,12 @@ impl Counter {
             expires_ms: now + OFFER_STANDS,
         };
         Desk { offers: vec![offer.sign(&self.keys.peer)], receipts: self.keys.receipts.clone() }
+    }
+
+    /// Bytes that a job takes in memory at its end.
+    fn wanted(&self, job: &Job) -> u64 {
+        let positions = job.prompt.len() as u64 + u64::from(job.max_tokens);
+        positions.min(self.model.context().into()) * self.model.position_bytes()
     }
 
     /// Serves every link that comes until the node closes.
@@ -126,8 +130,10 @@ impl Work {
         match heard {
             Some(Heard::Frame(frame)) => {
                 let lent = self.counter.manners.reason().is_none();
-                if lent && matches!(frame, ClientFrame::Open { .. }) {
-                    self.place = self.counter.places.take(self.peer);
+                if let ClientFrame::Open { job, .. } = &frame
+                    && lent
+                {
+                    self.place = self.counter.places.take(self.peer, self.counter.wanted(job));
                 }
                 Event::Frame { frame, free: self.place.is_some() }
             }
@@ -153,80 +159,18 @@ impl Work {
     }
 
     fn engage(&self, job: Job, prefix: Vec<Token>) {
-        let (counter, stop) = (self.counter.clone(), self.stop.clone());
-        let tell = self.written.clone();
-        let tell = move |event| tell.blocking_send(event).is_ok() && !stop.load(Ordering::Relaxed);
-        tokio::task::spawn_blocking(move || write(&counter, job, prefix, &tell));
-    }
-}
-
-/// Lets the engine answer; `tell` says whether anybody still listens.
-fn write(counter: &Counter, job: Job, prefix: Vec<Token>, tell: &dyn Fn(Event) -> bool) {
-    let mut generation = match Generation::with_prefix(counter.model.clone(), job, prefix) {
-        Ok(generation) => generation,
-        Err(error) => {
-            tell(Event::BadJob(error.to_string()));
+        let Counter { workshop, manners, pace, own, places, .. } = &*self.counter;
+        let (wanted, memory) = (self.counter.wanted(&job), places.memory());
+        if wanted > memory {
+            let [wanted, memory] = [wanted, memory].map(|bytes| bytes.div_ceil(1 << 20));
+            let why = format!("the job wants {wanted} MiB of kv_cache, here are {memory}");
+            let _ = self.written.try_send(Event::BadJob(why));
             return;
         }
-    };
-    if read(counter, &mut generation, tell) && tell(Event::Ready) {
-        speak(counter, &mut generation, tell);
-    }
-}
-
-/// Reads prompt and prefix; whether the answer can go on.
-fn read(counter: &Counter, generation: &mut Generation, tell: &dyn Fn(Event) -> bool) -> bool {
-    let count = |tokens: usize| u32::try_from(tokens).unwrap_or(u32::MAX);
-    loop {
-        let began = Instant::now();
-        let event = match generation.prefill(PREFILL_SLICE, &*counter.threads) {
-            Ok(Prefill::Ready) => return true,
-            Ok(Prefill::Working { done, total }) => {
-                Event::Reading { done: count(done), total: count(total) }
-            }
-            Ok(Prefill::PrefixDiverges { index, .. }) => {
-                tell(Event::PrefixDiverges(count(index)));
-                return false;
-            }
-            Err(error) => {
-                tell(Event::BadJob(error.to_string()));
-                return false;
-            }
-        };
-        if !tell(event) || !goes_on(counter, began.elapsed(), tell) {
-            return false;
-        }
-    }
-}
-
-/// Whether the owner lets the answer go on, after so much work.
-fn goes_on(counter: &Counter, work: Duration, tell: &dyn Fn(Event) -> bool) -> bool {
-    let lent = counter.manners.step(work);
-    lent.map_err(|reason| tell(Event::Leaving(reason.words().into()))).is_ok()
-}
-
-/// Writes token after token, no faster than the provider allows itself.
-fn speak(counter: &Counter, generation: &mut Generation, tell: &dyn Fn(Event) -> bool) {
-    let step = match counter.pace {
-        0 => Duration::ZERO,
-        pace => Duration::from_secs(1) / pace,
-    };
-    let mut due = Instant::now();
-    loop {
-        due += step;
-        let began = Instant::now();
-        match generation.next(&*counter.threads) {
-            Step::Finished(finish) => {
-                tell(Event::Finished(finish));
-                return;
-            }
-            Step::Token(token) => {
-                let work = began.elapsed();
-                if !tell(Event::Token(token)) || !goes_on(counter, work, tell) {
-                    return;
-                }
-                std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            }
-        }
+        let outlet = Outlet::new(self.written.clone(), self.stop.clone());
+        // Others come under a new key each time, and would never find what is kept for them.
+        let who = own.then(|| Who(self.counter.keys.peer.peer_key()));
+        let (manners, pace) = (manners.clone(), *pace);
+        workshop.submit(Task { job, prefix, who, outlet, manners, pace });
     }
 }

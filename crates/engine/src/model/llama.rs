@@ -17,7 +17,7 @@ mod pass;
 mod spare;
 
 pub(crate) use attend::LayerCache;
-pub(crate) use pass::{Pass, Visit};
+pub(crate) use pass::{Part, Pass, Visit};
 pub(crate) use spare::Spare;
 
 use crate::kernel::Packed;

@@ -1,11 +1,11 @@
-//! A job in progress: prefill in slices, then a token at a time.
+//! A job in progress: prefill in slices, then a token at a time, alone or with others.
 
 use super::{JobError, check, ending};
 use crate::kernel::Kernels;
 use crate::model::Model;
 use crate::pool::Pool;
 use crate::sample::choose;
-use crate::session::{EngineError, Session};
+use crate::session::{EngineError, Feed, Session, feed_together};
 use mutirao_wire::{Finish, Job, Token};
 use std::sync::Arc;
 
@@ -46,6 +46,41 @@ pub enum Step {
     Token(Token),
     /// The end.
     Finished(Finish),
+}
+
+/// What a generation has read, for another whose prompt begins alike.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    session: Session,
+    /// All that are in the session.
+    tokens: Vec<Token>,
+}
+
+impl Kept {
+    /// What was read, from its beginning.
+    #[must_use]
+    pub fn tokens(&self) -> &[Token] {
+        &self.tokens
+    }
+
+    /// A copy of the first `count` positions.
+    #[must_use]
+    pub fn beginning(&self, count: usize) -> Self {
+        let count = count.min(self.tokens.len());
+        Self { session: self.session.beginning(count), tokens: self.tokens[..count].to_vec() }
+    }
+
+    /// Bytes of its caches.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.session.bytes()
+    }
+}
+
+/// How many tokens two texts have in common at their beginning.
+#[must_use]
+pub fn common(one: &[Token], other: &[Token]) -> usize {
+    one.iter().zip(other).take_while(|(one, other)| one == other).count()
 }
 
 /// One job being answered.
@@ -90,10 +125,51 @@ impl Generation {
         prefix: Vec<Token>,
         kernels: Kernels,
     ) -> Result<Self, JobError> {
-        check(&model, &job)?;
         let session = Session::with_kernels(model.clone(), kernels);
+        Self::with_session(model, job, prefix, session)
+    }
+
+    /// As [`Generation::with_prefix`], sparing itself what an earlier generation has read of the
+    /// same prompt. No bit of the answer changes.
+    ///
+    /// # Errors
+    /// [`JobError`] when the job does not fit the model.
+    // spec: ENGINE-14.7
+    pub fn after(
+        model: Arc<Model>,
+        job: Job,
+        prefix: Vec<Token>,
+        kept: Kept,
+    ) -> Result<Self, JobError> {
+        let Kept { mut session, tokens } = kept;
+        if !session.is_of(&model) {
+            return Self::with_prefix(model, job, prefix);
+        }
+        // What follows the last token of the prompt is always computed.
+        let spared = common(&tokens, &job.prompt).min(job.prompt.len().saturating_sub(1));
+        session.truncate(spared);
+        Self::with_session(model, job, prefix, session)
+    }
+
+    fn with_session(
+        model: Arc<Model>,
+        job: Job,
+        prefix: Vec<Token>,
+        session: Session,
+    ) -> Result<Self, JobError> {
+        check(&model, &job)?;
         let (answer, next, diverged) = (Vec::new(), None, None);
         Ok(Self { model, job, session, answer, prefix, next, diverged })
+    }
+
+    /// Ends here, and keeps what was read for a later prompt that begins alike; none after a trap.
+    #[must_use]
+    pub fn keep(self) -> Option<Kept> {
+        let count = self.session.position();
+        let tokens = self.job.prompt.iter().chain(&self.answer).copied().take(count);
+        let tokens: Vec<Token> = tokens.collect();
+        let whole = tokens.len() == count && !self.session.has_failed();
+        whole.then_some(Kept { session: self.session, tokens })
     }
 
     /// The tokens of the answer so far, a checked prefix included.
@@ -114,18 +190,22 @@ impl Generation {
     /// [`EngineError`] for anything but a trap, which is an ending.
     // spec: ENGINE-14.3
     pub fn prefill(&mut self, budget: usize, pool: &dyn Pool) -> Result<Prefill, EngineError> {
-        if let Some((index, expected)) = self.diverged {
-            return Ok(Prefill::PrefixDiverges { index, expected });
-        }
+        prefill_together(&mut [(self, budget)], pool).pop().unwrap_or(Ok(Prefill::Ready))
+    }
+
+    /// Whether nothing need be fed before the next step.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.next.is_some() || self.diverged.is_some()
+    }
+
+    fn progress(&self) -> Prefill {
         let total = self.job.prompt.len() + self.prefix.len();
-        if self.next.is_none() {
-            self.feed(budget.max(1), pool)?;
-        }
-        Ok(match self.diverged {
+        match self.diverged {
             Some((index, expected)) => Prefill::PrefixDiverges { index, expected },
             None if self.next.is_some() => Prefill::Ready,
             None => Prefill::Working { done: self.session.position(), total },
-        })
+        }
     }
 
     /// The next token, or the end. Finishes prefilling where that has not been done; after a
@@ -139,14 +219,18 @@ impl Generation {
                 _ => return Step::Finished(Finish::ProviderStopped),
             }
         }
-        match self.next {
-            Some(Expected::Finish(finish)) => Step::Finished(finish),
-            Some(Expected::Token(token)) => {
+        self.known().unwrap_or(Step::Finished(Finish::ProviderStopped))
+    }
+
+    /// The next step where nothing need be fed to know it.
+    pub fn known(&mut self) -> Option<Step> {
+        match self.next? {
+            Expected::Finish(finish) => Some(Step::Finished(finish)),
+            Expected::Token(token) => {
                 self.next = None;
                 self.accept(token);
-                Step::Token(token)
+                Some(Step::Token(token))
             }
-            None => Step::Finished(Finish::ProviderStopped),
         }
     }
 
@@ -194,35 +278,78 @@ impl Generation {
         fed.copied().take_while(|token| token.0 < vocabulary).collect()
     }
 
-    /// Feeds a slice and compares what follows each token with what the prefix has there.
-    fn feed(&mut self, budget: usize, pool: &dyn Pool) -> Result<(), EngineError> {
+    /// The next slice, and who compares what follows each of its tokens with the prefix.
+    fn turn(&mut self, budget: usize) -> Turn<'_> {
         let start = self.session.position();
-        let mut tokens = self.upcoming(budget);
-        let room = (self.model.context() as usize).saturating_sub(start);
-        tokens.truncate(room);
-        let prompt = self.job.prompt.len();
-        let first = (prompt - 1).saturating_sub(start);
-        let mut judge = Judge {
+        let mut tokens = self.upcoming(budget.max(1));
+        tokens.truncate((self.model.context() as usize).saturating_sub(start));
+        let first = (self.job.prompt.len() - 1).saturating_sub(start);
+        let judge = Judge {
             model: &self.model,
             job: &self.job,
             prefix: &self.prefix,
             answer: &mut self.answer,
+            start,
             next: None,
             diverged: None,
         };
-        let sampling = judge.job.sampling;
-        let fed = self.session.feed_from(&tokens, first, pool, &mut |index, logits| {
-            judge.hear(choose(logits, &sampling, (start + index + 1) as u64));
-        });
-        if let Err(EngineError::Trap { .. }) = fed {
-            judge.trap();
-        }
-        (self.next, self.diverged) = (judge.next, judge.diverged);
-        match fed {
-            Err(EngineError::Trap { .. }) => Ok(()),
-            other => other,
-        }
+        Turn { session: &mut self.session, tokens, first, judge }
     }
+}
+
+/// One generation's share of a feeding.
+struct Turn<'a> {
+    session: &'a mut Session,
+    tokens: Vec<Token>,
+    first: usize,
+    judge: Judge<'a>,
+}
+
+/// Feeds each generation up to its budget of tokens, in passes that they share; those that know
+/// already what follows are left as they are. Each comes to the bits that it comes to alone.
+///
+/// # Panics
+/// When the generations are not of one model and the same kernels.
+// spec: ENGINE-14.3, ENGINE-14.6
+pub fn prefill_together(
+    generations: &mut [(&mut Generation, usize)],
+    pool: &dyn Pool,
+) -> Vec<Result<Prefill, EngineError>> {
+    let waiting = generations.iter_mut().filter(|(generation, _)| !generation.is_ready());
+    let turns = waiting.map(|(generation, budget)| generation.turn(*budget));
+    let mut found = feed(turns.collect(), pool).into_iter();
+    let hear = |(generation, _): &mut (&mut Generation, usize)| {
+        if !generation.is_ready() {
+            let Found { next, diverged, fed } = found.next().unwrap_or_default();
+            (generation.next, generation.diverged) = (next, diverged);
+            fed?;
+        }
+        Ok(generation.progress())
+    };
+    generations.iter_mut().map(hear).collect()
+}
+
+/// What a feeding found out.
+struct Found {
+    next: Option<Expected>,
+    diverged: Option<(usize, Expected)>,
+    fed: Result<(), EngineError>,
+}
+
+impl Default for Found {
+    fn default() -> Self {
+        Self { next: None, diverged: None, fed: Ok(()) }
+    }
+}
+
+fn feed(turns: Vec<Turn<'_>>, pool: &dyn Pool) -> Vec<Found> {
+    let split = |Turn { session, tokens, first, judge }| ((session, tokens, first), judge);
+    let (mut chunks, mut judges): (Vec<_>, Vec<Judge<'_>>) = turns.into_iter().map(split).unzip();
+    let feeds =
+        chunks.iter_mut().map(|(session, tokens, first)| Feed::new(session, tokens, *first));
+    let mut hear = |feed: usize, index, logits: &[i32]| judges[feed].hear(index, logits);
+    let fed = feed_together(&mut feeds.collect::<Vec<_>>(), pool, &mut hear);
+    judges.into_iter().zip(fed).map(|(judge, fed)| judge.conclude(fed)).collect()
 }
 
 /// Hears the tokens that the model gives, one after the other, and compares.
@@ -231,16 +358,19 @@ struct Judge<'a> {
     job: &'a Job,
     prefix: &'a [Token],
     answer: &'a mut Vec<Token>,
+    /// Position of the first token that is fed.
+    start: usize,
     next: Option<Expected>,
     diverged: Option<(usize, Expected)>,
 }
 
 impl Judge<'_> {
-    /// `token` follows the answer so far.
-    fn hear(&mut self, token: Token) {
+    /// The logits after a token say what follows the answer so far.
+    fn hear(&mut self, index: usize, logits: &[i32]) {
         if self.diverged.is_some() || self.next.is_some() {
             return;
         }
+        let token = choose(logits, &self.job.sampling, (self.start + index + 1) as u64);
         match self.prefix.get(self.answer.len()) {
             Some(given) if *given == token => {
                 self.answer.push(token);
@@ -252,10 +382,14 @@ impl Judge<'_> {
         }
     }
 
-    fn trap(&mut self) {
-        if self.diverged.is_none() && self.next.is_none() {
+    /// A trap is an ending, anything else that fails is not.
+    fn conclude(mut self, fed: Result<(), EngineError>) -> Found {
+        let trapped = matches!(fed, Err(EngineError::Trap { .. }));
+        if trapped && self.diverged.is_none() && self.next.is_none() {
             self.finish(Some(Finish::Trap));
         }
+        let fed = if trapped { Ok(()) } else { fed };
+        Found { next: self.next, diverged: self.diverged, fed }
     }
 
     fn finish(&mut self, end: Option<Finish>) {

@@ -2,6 +2,8 @@
 //! how far it was checked, and who saw the prompt.
 
 use crate::backend::{Answer, Checked};
+use crate::error::ApiError;
+use crate::telling::{Loss, Words};
 use mutirao_wire::{Finish, PeerKey};
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -15,8 +17,8 @@ pub struct Head {
     fingerprint: String,
 }
 
-/// Why an answer ended, in OpenAI's words.
-fn reason(finish: Finish) -> &'static str {
+/// Why an answer ended, in the words of OpenAI and others.
+pub fn reason(finish: Finish) -> &'static str {
     match finish {
         Finish::Length => "length",
         Finish::Trap | Finish::ProviderStopped => "content_filter",
@@ -40,7 +42,13 @@ fn energy((joules, source): (f64, &str)) -> Value {
     json!({ "joules": joules, "source": source })
 }
 
-fn provenance(answer: &Answer, lost: &[Value]) -> Value {
+fn loss((provider, why): &Loss) -> Value {
+    json!({ "provider": provider.to_string(), "why": why })
+}
+
+/// What no other API has a word for.
+pub fn provenance(answer: &Answer, lost: &[Loss]) -> Value {
+    let lost: Vec<Value> = lost.iter().map(loss).collect();
     let receipt = answer.receipt.to_string();
     json!({
         "providers": keys(&answer.providers),
@@ -56,12 +64,18 @@ fn provenance(answer: &Answer, lost: &[Value]) -> Value {
     })
 }
 
+/// An id that no other answer of this door has, and the time in seconds since 1970.
+pub fn stamp() -> (String, u64) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (format!("{:x}", now.as_nanos()), now.as_secs())
+}
+
 impl Head {
     pub fn new(model: &str, checked: &Checked) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (id, created) = stamp();
         Self {
-            id: format!("chatcmpl-{:x}", now.as_nanos()),
-            created: now.as_secs(),
+            id: format!("chatcmpl-{id}"),
+            created,
             model: model.to_owned(),
             fingerprint: checked.fingerprint.clone(),
         }
@@ -79,7 +93,7 @@ impl Head {
     }
 
     /// The whole answer in one object.
-    pub fn completion(&self, answer: &Answer, lost: &[Value]) -> Value {
+    pub fn completion(&self, answer: &Answer, lost: &[Loss]) -> Value {
         let mut object = self.object(
             "chat.completion",
             &json!([{
@@ -99,37 +113,44 @@ impl Head {
             json!({ "index": 0, "delta": delta, "logprobs": null, "finish_reason": finish });
         self.object("chat.completion.chunk", &json!([choice]))
     }
+}
 
-    /// The first chunk of a stream.
-    pub fn opening(&self) -> Value {
-        self.chunk(&json!({ "role": "assistant", "content": "" }), None)
+/// An answer as a stream of chunks.
+#[derive(Debug)]
+pub struct Chunks {
+    pub head: Head,
+    /// `stream_options.include_usage`
+    pub wants_usage: bool,
+}
+
+impl Words for Chunks {
+    fn opening(&self) -> Vec<String> {
+        let role = json!({ "role": "assistant", "content": "" });
+        vec![self.head.chunk(&role, None).to_string()]
     }
 
-    /// More text.
-    pub fn text(&self, text: &str, provider: &PeerKey) -> Value {
-        let mut chunk = self.chunk(&json!({ "content": text }), None);
+    fn text(&self, text: &str, provider: &PeerKey) -> String {
+        let mut chunk = self.head.chunk(&json!({ "content": text }), None);
         chunk["mutirao"] = json!({ "provider": provider.to_string() });
-        chunk
+        chunk.to_string()
     }
 
-    /// A provider is gone; the next text comes from another.
-    pub fn lost(&self, provider: &PeerKey, why: &str) -> Value {
-        let mut chunk = self.chunk(&json!({}), None);
+    fn lost(&self, provider: &PeerKey, why: &str) -> Option<String> {
+        let mut chunk = self.head.chunk(&json!({}), None);
         chunk["mutirao"] = json!({ "lost": { "provider": provider.to_string(), "why": why } });
-        chunk
+        Some(chunk.to_string())
     }
 
-    /// The last chunk with a choice.
-    pub fn closing(&self, answer: &Answer) -> Value {
-        let mut chunk = self.chunk(&json!({}), Some(reason(answer.finish)));
-        chunk["mutirao"] = provenance(answer, &[]);
-        chunk
+    fn closing(&self, answer: &Answer, lost: &[Loss]) -> Vec<String> {
+        let mut closing = self.head.chunk(&json!({}), Some(reason(answer.finish)));
+        closing["mutirao"] = provenance(answer, lost);
+        let mut counts = self.head.object("chat.completion.chunk", &json!([]));
+        counts["usage"] = usage(answer);
+        let counts = self.wants_usage.then(|| counts.to_string());
+        [closing.to_string()].into_iter().chain(counts).chain(["[DONE]".to_owned()]).collect()
     }
 
-    /// The chunk that `stream_options.include_usage` asks for.
-    pub fn usage(&self, answer: &Answer) -> Value {
-        let mut chunk = self.object("chat.completion.chunk", &json!([]));
-        chunk["usage"] = usage(answer);
-        chunk
+    fn failed(&self, error: &ApiError) -> String {
+        error.object().to_string()
     }
 }

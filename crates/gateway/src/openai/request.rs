@@ -11,26 +11,26 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// Tokens of an answer when the request names no number.
-const MAX_TOKENS: u32 = 1024;
+pub(crate) const MAX_TOKENS: u32 = 1024;
 /// Most stop texts, as OpenAI's.
-const STOPS_MAX: usize = 4;
+pub(crate) const STOPS_MAX: usize = 4;
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Content {
+pub(super) enum Content {
     Text(String),
     Parts(Vec<Part>),
 }
 
 #[derive(Debug, Deserialize)]
-struct Part {
+pub(super) struct Part {
     #[serde(rename = "type")]
     kind: String,
     text: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Said {
+pub(super) struct Said {
     role: String,
     content: Option<Content>,
 }
@@ -49,16 +49,16 @@ struct StreamOptions {
 }
 
 /// The fields that are understood. Others that change no answer (`user`, `store`, `metadata`) pass.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct ChatRequest {
     model: String,
     messages: Vec<Said>,
-    stream: Option<bool>,
+    pub(super) stream: Option<bool>,
     stream_options: Option<StreamOptions>,
-    max_tokens: Option<u32>,
+    pub(super) max_tokens: Option<u32>,
     max_completion_tokens: Option<u32>,
-    temperature: Option<f64>,
-    top_p: Option<f64>,
+    pub(super) temperature: Option<f64>,
+    pub(super) top_p: Option<f64>,
     seed: Option<i64>,
     stop: Option<Stop>,
     n: Option<u32>,
@@ -66,11 +66,11 @@ pub struct ChatRequest {
     frequency_penalty: Option<f64>,
     logit_bias: Option<Value>,
     logprobs: Option<bool>,
-    response_format: Option<Value>,
-    tools: Option<Value>,
+    pub(super) response_format: Option<Value>,
+    pub(super) tools: Option<Value>,
 }
 
-fn is_something(value: &Value) -> bool {
+pub(crate) fn is_something(value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::Array(list) => !list.is_empty(),
@@ -80,6 +80,11 @@ fn is_something(value: &Value) -> bool {
 }
 
 impl ChatRequest {
+    /// One with nothing but a conversation in it.
+    pub(super) fn of(model: String, messages: Vec<Said>) -> Self {
+        Self { model, messages, ..Self::default() }
+    }
+
     /// Reads a body.
     ///
     /// # Errors
@@ -166,6 +171,10 @@ impl ChatRequest {
 }
 
 impl Said {
+    pub(super) fn new(role: &str, content: Content) -> Self {
+        Self { role: role.to_owned(), content: Some(content) }
+    }
+
     fn message(&self) -> Result<Message, ApiError> {
         let role = match self.role.as_str() {
             "developer" => "system",
@@ -185,7 +194,7 @@ impl Said {
             Some(Content::Parts(parts)) => parts,
         };
         let text = |part: &Part| match (part.kind.as_str(), &part.text) {
-            ("text", Some(text)) => Ok(text.clone()),
+            ("text" | "input_text" | "output_text", Some(text)) => Ok(text.clone()),
             _ => {
                 let message = format!("content of type {:?}: only text is supported", part.kind);
                 Err(ApiError::parameter("messages", message))
@@ -195,7 +204,7 @@ impl Said {
     }
 }
 
-fn within(name: &'static str, value: f64, maximum: f64) -> Result<f64, ApiError> {
+pub(crate) fn within(name: &'static str, value: f64, maximum: f64) -> Result<f64, ApiError> {
     if (0.0..=maximum).contains(&value) {
         return Ok(value);
     }

@@ -68,6 +68,8 @@ pub(super) fn resolve(settings: &Settings, home: &Home) -> Result<Config, Config
         http_waiting: read.number("http_waiting")?,
         capacity: read.number("capacity")?,
         pace: read.number("pace")?,
+        kv_cache: read.number("kv_cache")?,
+        prefix_cache: read.number("prefix_cache")?,
         jobs_per_key: read.number("jobs_per_key")?,
         longest_job: read.choice("longest_job", "1 to 86400 seconds", seconds)?,
         nice: read.choice("nice", "a whole number from 0 to 19", |text| within(text, 0, 19))?,

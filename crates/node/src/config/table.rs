@@ -62,6 +62,18 @@ pub const SETTINGS: &[Setting] = &[
     setting("capacity", "MUTIRAO_CAPACITY", "4", "jobs a provider takes at once"),
     setting("pace", "MUTIRAO_PACE", "0", "most tokens a second per job; 0 is no limit"),
     setting(
+        "kv_cache",
+        "MUTIRAO_KV_CACHE",
+        "2048",
+        "MiB for keys and values of the jobs that are being answered; who wants more waits",
+    ),
+    setting(
+        "prefix_cache",
+        "MUTIRAO_PREFIX_CACHE",
+        "256",
+        "MiB of what was read that are kept for the next prompt of the same asker; 0 keeps none",
+    ),
+    setting(
         "jobs_per_key",
         "MUTIRAO_JOBS_PER_KEY",
         "4",

@@ -18,6 +18,8 @@ pub(crate) struct LayerCache {
 /// Keys and values of one head, one position after the other.
 #[derive(Debug, Clone, Default)]
 struct HeadCache {
+    /// Of a vector; 0 before the first position.
+    size: usize,
     keys: Vec<i16>,
     values: Vec<i16>,
     key_square_max: u64,
@@ -34,10 +36,31 @@ impl LayerCache {
         let size = keys.len() / self.heads.len();
         let vectors = keys.chunks_exact(size).zip(values.chunks_exact(size));
         for (head, (key, value)) in self.heads.iter_mut().zip(vectors) {
+            head.size = size;
             head.keys.extend_from_slice(key);
             head.values.extend_from_slice(value);
             head.key_square_max = head.key_square_max.max(square(key));
         }
+    }
+
+    /// Forgets all positions from `position` on. The largest key stays remembered: a bound that is
+    /// too large costs time and no bit.
+    pub(crate) fn truncate(&mut self, position: usize) {
+        for head in &mut self.heads {
+            let size = head.size;
+            head.keys.truncate(position * size);
+            head.values.truncate(position * size);
+        }
+    }
+
+    /// A copy of the first `count` positions.
+    pub(crate) fn beginning(&self, count: usize) -> Self {
+        let of = |head: &HeadCache| HeadCache {
+            keys: head.keys[..count * head.size].to_vec(),
+            values: head.values[..count * head.size].to_vec(),
+            ..*head
+        };
+        Self { heads: self.heads.iter().map(of).collect() }
     }
 
     /// Attends one query to a stretch of positions of a head.

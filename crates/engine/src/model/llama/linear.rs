@@ -24,9 +24,9 @@ impl Traps {
         self.0[token].store(true, Ordering::Relaxed);
     }
 
-    /// The first token that trapped.
-    pub(crate) fn first(&self) -> Option<usize> {
-        self.0.iter().position(|trap| trap.load(Ordering::Relaxed))
+    /// Whether this token trapped.
+    pub(crate) fn at(&self, token: usize) -> bool {
+        self.0[token].load(Ordering::Relaxed)
     }
 }
 

@@ -1,7 +1,9 @@
-//! One pass of a chunk of tokens through the network.
+//! One pass of tokens through the network: neighbours of one sequence, or of several that share the
+//! reading of the weights.
 //!
-//! Every token's numbers depend on itself and the positions before it, never on its neighbours in
-//! the chunk, so any chunking gives the same bits. A token that traps voids those after it.
+//! Every token's numbers depend on itself and the positions before it in its own sequence, never on
+//! the other tokens of the pass, so any chunking and any company gives the same bits. A token that
+//! traps voids those after it in its sequence, and nobody else's.
 
 use super::attend::{LayerCache, Scratch};
 use super::linear::{self, Activations, Linear, Outputs, Traps};
@@ -17,19 +19,39 @@ use crate::split;
 use crate::table::Tables;
 use mutirao_wire::Token;
 
-/// Told the logits after a token: its index in the chunk, and the logits.
-pub(crate) type Visit<'a> = &'a mut dyn FnMut(usize, &[i32]);
+/// Told the logits after a token: its part of the pass, its index there, and the logits.
+pub(crate) type Visit<'a> = &'a mut dyn FnMut(usize, usize, &[i32]);
 
-/// A chunk on its way.
+/// Neighbouring tokens of one sequence.
+#[derive(Debug)]
+pub(crate) struct Part<'a> {
+    pub(crate) tokens: &'a [Token],
+    /// Position of the first of them.
+    pub(crate) start: usize,
+    /// Index of the first whose logits are wanted.
+    pub(crate) first: usize,
+    pub(crate) caches: &'a mut [LayerCache],
+}
+
+/// Where a token of a pass belongs.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    part: usize,
+    /// In its part.
+    index: usize,
+    /// In its sequence.
+    position: usize,
+}
+
+/// Tokens on their way.
 // spec: ENGINE-1.3
 pub(crate) struct Pass<'a> {
     network: &'a Llama,
     kernels: Kernels,
     pool: &'a dyn Pool,
     tables: &'static Tables,
-    /// Position of the first token.
-    start: usize,
-    tokens: usize,
+    /// Of every token.
+    places: Vec<Place>,
     /// `[token][channel]`.
     residual: Vec<i32>,
     /// `[token][pair]`.
@@ -47,68 +69,81 @@ impl<'a> Pass<'a> {
         network: &'a Llama,
         kernels: Kernels,
         pool: &'a dyn Pool,
-        tokens: &[Token],
-        start: usize,
+        parts: &[Part<'_>],
         spare: &'a Spare,
     ) -> Self {
-        let tables = Tables::get();
+        let places = places_of(parts);
         let hidden = network.shape.hidden as usize;
-        let mut residual = vec![0; tokens.len() * hidden];
-        for (token, row) in tokens.iter().zip(residual.chunks_exact_mut(hidden)) {
+        let mut residual = vec![0; places.len() * hidden];
+        let tokens = parts.iter().flat_map(|part| part.tokens);
+        for (token, row) in tokens.zip(residual.chunks_exact_mut(hidden)) {
             embed(network, token.0 as usize, row);
         }
-        let positions = start..start + tokens.len();
-        let (tokens, traps) = (tokens.len(), Traps::new(tokens.len()));
-        let angles = angles_of(&network.rope, positions.clone());
-        let window_angles = angles_of(&network.window_rope, positions);
         Self {
             network,
             kernels,
             pool,
-            tables,
-            start,
-            tokens,
+            tables: Tables::get(),
             residual,
-            angles,
-            window_angles,
-            traps,
+            angles: angles_of(&network.rope, &places),
+            window_angles: angles_of(&network.window_rope, &places),
+            traps: Traps::new(places.len()),
+            places,
             spare,
         }
     }
 
-    /// Runs all layers, appending to the caches. Returns the index of the first token that trapped.
-    pub(crate) fn layers(&mut self, caches: &mut [LayerCache]) -> Option<usize> {
+    /// Runs all layers, appending to the caches.
+    pub(crate) fn layers(&mut self, parts: &mut [Part<'_>]) {
         let network = self.network;
-        for (layer, cache) in network.layers.iter().zip(caches) {
-            self.attention(layer, cache);
+        for (number, layer) in network.layers.iter().enumerate() {
+            self.attention(number, layer, parts);
             self.feed_forward(layer);
         }
-        self.traps.first()
     }
 
-    /// Computes the logits after every token from `first` up to the first one that trapped, and
-    /// visits them in order. Returns the index of the token whose logits trapped, or that trapped.
+    /// Computes the logits that are wanted, up to the first token of each part that trapped, and
+    /// visits them in order. Of each part, the index of the first token that trapped, or whose
+    /// logits did.
     // spec: ENGINE-9.1, ENGINE-9.3
-    pub(crate) fn logits(&self, first: usize, visit: Visit<'_>) -> Option<usize> {
-        let end = self.traps.first().unwrap_or(self.tokens);
-        let vocabulary = self.network.shape.vocabulary as usize;
-        let mut logits = vec![0; vocabulary];
-        for block in (first..end).step_by(LOGIT_TOKENS) {
-            let tokens = block..(block + LOGIT_TOKENS).min(end);
-            let input = self.normalised(&self.network.final_norm, tokens.clone());
-            let traps = Traps::new(tokens.len());
+    pub(crate) fn logits(&self, parts: &[Part<'_>], visit: Visit<'_>) -> Vec<Option<usize>> {
+        let mut ends = self.trapped(parts.len());
+        let mut logits = vec![0; self.network.shape.vocabulary as usize];
+        let before = |end: &Option<usize>, index| end.is_none_or(|end| index < end);
+        let wanted = |Place { part, index, .. }: Place| {
+            index >= parts[part].first && before(&ends[part], index)
+        };
+        let tokens = (0..self.places.len()).filter(|token| wanted(self.places[*token]));
+        let tokens: Vec<usize> = tokens.collect();
+        for block in tokens.chunks(LOGIT_TOKENS) {
+            let input = self.normalised(&self.network.final_norm, block.iter().copied());
+            let traps = Traps::new(block.len());
             let head = &[&self.network.head];
             let outputs = linear::run(self.kernels, self.pool, head, &input, &traps, self.spare);
-            for token in 0..traps.first().unwrap_or(tokens.len()) {
-                outputs.copy(0, token, &mut logits);
-                self.cap(&mut logits);
-                visit(block + token, &logits);
-            }
-            if let Some(token) = traps.first() {
-                return Some(block + token);
+            for (row, token) in block.iter().enumerate() {
+                let Place { part, index, .. } = self.places[*token];
+                if traps.at(row) && before(&ends[part], index) {
+                    ends[part] = Some(index);
+                }
+                if before(&ends[part], index) {
+                    outputs.copy(0, row, &mut logits);
+                    self.cap(&mut logits);
+                    visit(part, index, &logits);
+                }
             }
         }
-        self.traps.first()
+        ends
+    }
+
+    /// The first token of each part that trapped.
+    fn trapped(&self, parts: usize) -> Vec<Option<usize>> {
+        let mut ends = vec![None; parts];
+        for (token, place) in self.places.iter().enumerate() {
+            if self.traps.at(token) {
+                ends[place.part].get_or_insert(place.index);
+            }
+        }
+        ends
     }
 
     fn hidden(&self) -> usize {
@@ -120,10 +155,14 @@ impl<'a> Pass<'a> {
     }
 
     /// Norm and L2 rule of some tokens.
-    fn normalised(&self, norm: &Norm, tokens: std::ops::Range<usize>) -> Activations<'a> {
+    fn normalised(
+        &self,
+        norm: &Norm,
+        tokens: impl ExactSizeIterator<Item = usize>,
+    ) -> Activations<'a> {
         let hidden = self.hidden();
         let mut input = Activations::new(tokens.len(), hidden, self.spare);
-        let rows = self.residual[tokens.start * hidden..tokens.end * hidden].chunks_exact(hidden);
+        let rows = tokens.map(|token| &self.residual[token * hidden..(token + 1) * hidden]);
         let mut items: Vec<_> = rows.zip(input.rows()).collect();
         let grain = split::grain(self.pool, items.len(), 8 * hidden);
         split::each(self.pool, &mut items, grain, &|(x, (out, exponent))| {
@@ -166,20 +205,22 @@ impl<'a> Pass<'a> {
         });
     }
 
-    fn attention(&mut self, layer: &Layer, cache: &mut LayerCache) {
-        let input = self.normalised(&layer.input, 0..self.tokens);
+    fn attention(&mut self, number: usize, layer: &Layer, parts: &mut [Part<'_>]) {
+        let input = self.normalised(&layer.input, 0..self.places.len());
         let outputs = self.run(&[&layer.query, &layer.key, &layer.value], &input);
         let (keys, values) = (layer.query.tiles(), layer.query.tiles() + layer.key.tiles());
         let kv_width = self.network.shape.kv_width() as usize;
         let query_width = self.network.shape.query_width() as usize;
-        for token in 0..self.tokens {
+        for (token, place) in self.places.iter().enumerate() {
             let key = self.turned(layer, 1, &outputs, (keys, token), kv_width);
-            cache.push(&key, &self.values(&outputs, values, token, kv_width));
+            let value = self.values(&outputs, values, token, kv_width);
+            parts[place.part].caches[number].push(&key, &value);
         }
         let query = |token| self.turned(layer, 0, &outputs, (0, token), query_width);
-        let queries: Vec<Vec<i16>> = (0..self.tokens).map(query).collect();
+        let queries: Vec<Vec<i16>> = (0..self.places.len()).map(query).collect();
         drop(outputs);
-        let input = self.attended(layer, cache, &queries);
+        let caches: Vec<&LayerCache> = parts.iter().map(|part| &part.caches[number]).collect();
+        let input = self.attended(layer, &caches, &queries);
         let outputs = self.run(&[&layer.output], &input);
         self.add(&outputs, layer.after_attention.as_ref());
     }
@@ -230,34 +271,50 @@ impl<'a> Pass<'a> {
 
     /// Attention of every token, ready for the output projection.
     // spec: ENGINE-7.3
-    fn attended(&self, layer: &Layer, cache: &LayerCache, queries: &[Vec<i16>]) -> Activations<'a> {
-        let shape = &self.network.shape;
-        let (size, width) = (shape.head_size as usize, shape.query_width() as usize);
-        let shared = (shape.heads / shape.kv_heads) as usize;
-        let mut input = Activations::new(self.tokens, width, self.spare);
-        let mut items: Vec<_> = queries.iter().zip(input.rows()).enumerate().collect();
-        let cost = 2 * width * (self.start + self.tokens);
-        // Later tokens see more: smaller parts than threads keep them all busy to the end.
-        let grain = split::grain(self.pool, items.len(), cost).div_ceil(4);
-        split::each(self.pool, &mut items, grain, &|(token, (query, (out, exponent)))| {
-            let mut scratch = Scratch::new(self.kernels, &self.tables.exponential);
-            let mut wide = self.spare.take::<i32>(width);
-            let end = self.start + *token + 1;
-            // spec: ENGINE-7.9
-            let seen = layer.window.map_or(0, |window| end.saturating_sub(window))..end;
-            for (head, wide) in wide.chunks_exact_mut(size).enumerate() {
-                let query = &query[head * size..(head + 1) * size];
-                let scale = layer.heads[head];
-                cache.attend(head / shared, query, seen.clone(), scale, &mut scratch, wide);
-            }
-            **exponent = self.kernels.shorten_32(&wide, &mut out[..width]);
+    fn attended(
+        &self,
+        layer: &Layer,
+        caches: &[&LayerCache],
+        queries: &[Vec<i16>],
+    ) -> Activations<'a> {
+        let width = self.network.shape.query_width() as usize;
+        let mut wide = self.spare.take::<i32>(queries.len() * width);
+        self.attend(layer, caches, queries, &mut wide);
+        let mut input = Activations::new(queries.len(), width, self.spare);
+        let mut items: Vec<_> = wide.chunks_exact(width).zip(input.rows()).collect();
+        let grain = split::grain(self.pool, items.len(), 4 * width);
+        split::each(self.pool, &mut items, grain, &|(wide, (out, exponent))| {
+            **exponent = self.kernels.shorten_32(wide, &mut out[..width]);
         });
         drop(items);
         input
     }
 
+    /// Query heads that share keys are one item: a single token's heads keep all threads busy.
+    fn attend(&self, layer: &Layer, caches: &[&LayerCache], queries: &[Vec<i16>], out: &mut [i32]) {
+        let shape = &self.network.shape;
+        let (size, heads) = (shape.head_size as usize, shape.kv_heads as usize);
+        let width = size * (shape.heads / shape.kv_heads) as usize;
+        let longest = self.places.iter().map(|place| place.position + 1).max().unwrap_or(0);
+        let mut items: Vec<_> = out.chunks_exact_mut(width).enumerate().collect();
+        // Later tokens see more: smaller parts than threads keep them all busy to the end.
+        let grain = split::grain(self.pool, items.len(), 2 * width * longest).div_ceil(4);
+        split::each(self.pool, &mut items, grain, &|(item, out)| {
+            let (token, head) = (*item / heads, *item % heads);
+            let Place { part, position, .. } = self.places[token];
+            // spec: ENGINE-7.9
+            let seen = layer.window.map_or(0, |window| (position + 1).saturating_sub(window));
+            let query = queries[token][head * width..].chunks_exact(size);
+            let scales = &layer.heads[head * width / size..];
+            let mut scratch = Scratch::new(self.kernels, &self.tables.exponential);
+            for ((query, scale), out) in query.zip(scales).zip(out.chunks_exact_mut(size)) {
+                caches[part].attend(head, query, seen..position + 1, *scale, &mut scratch, out);
+            }
+        });
+    }
+
     fn feed_forward(&mut self, layer: &Layer) {
-        let input = self.normalised(&layer.post, 0..self.tokens);
+        let input = self.normalised(&layer.post, 0..self.places.len());
         let outputs = self.run(&[&layer.gate, &layer.up], &input);
         let input = self.gated(layer, &outputs);
         drop(outputs);
@@ -272,7 +329,7 @@ impl<'a> Pass<'a> {
             Activation::Silu => &self.tables.sigmoid,
             Activation::Gelu => &self.tables.gelu,
         };
-        let mut input = Activations::new(self.tokens, inner, self.spare);
+        let mut input = Activations::new(self.places.len(), inner, self.spare);
         let mut items: Vec<_> = input.rows().enumerate().collect();
         let grain = split::grain(self.pool, items.len(), 16 * inner);
         split::each(self.pool, &mut items, grain, &|(token, (out, exponent))| {
@@ -296,11 +353,23 @@ impl<'a> Pass<'a> {
 /// Tokens whose logits are computed together.
 const LOGIT_TOKENS: usize = 32;
 
-/// The angles of every pair at every position.
-fn angles_of(rope: &[u64], positions: std::ops::Range<usize>) -> Vec<Angle> {
+/// Where every token belongs.
+fn places_of(parts: &[Part<'_>]) -> Vec<Place> {
+    let of = |(part, Part { tokens, start, .. }): (usize, &Part<'_>)| {
+        let start = *start;
+        (0..tokens.len()).map(move |index| Place { part, index, position: start + index })
+    };
+    parts.iter().enumerate().flat_map(of).collect()
+}
+
+/// The angles of every pair at every token's position.
+fn angles_of(rope: &[u64], places: &[Place]) -> Vec<Angle> {
     let cosine = &Tables::get().cosine;
-    let at = |position: usize| rope.iter().map(move |f| rope::angle(position as u64, *f, cosine));
-    positions.flat_map(at).collect()
+    let at = |place: &Place| {
+        let position = place.position as u64;
+        rope.iter().map(move |f| rope::angle(position, *f, cosine))
+    };
+    places.iter().flat_map(at).collect()
 }
 
 /// Norms every head of a row.

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# The stock `openai` Python package uses `mutirao serve` as it uses anything else. The package comes
-# from PyPI into an environment of its own under target/; where there is no Python or no PyPI the script
+# The stock `openai` and `ollama` Python packages use `mutirao serve` as they use anything else. They come
+# from PyPI into an environment of their own under target/; where there is no Python or no PyPI the script
 # says so and stops.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 program="${MUTIRAO:-$PWD/target/release/mutirao}"
 environment=target/clients
 if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
-  echo "openai client: SKIPPED, this machine has no python3 with venv" >&2
+  echo "stock clients: SKIPPED, this machine has no python3 with venv" >&2
   exit 0
 fi
 [ -x "$environment/bin/python" ] || python3 -m venv "$environment"
-if ! "$environment/bin/python" -c 'import openai' 2>/dev/null &&
-  ! "$environment/bin/pip" install --quiet --disable-pip-version-check 'openai>=3,<4'; then
-  echo "openai client: SKIPPED, the package cannot be had from PyPI" >&2
+if ! "$environment/bin/python" -c 'import ollama, openai' 2>/dev/null &&
+  ! "$environment/bin/pip" install --quiet --disable-pip-version-check 'openai>=3,<4' 'ollama>=0.5,<1'; then
+  echo "stock clients: SKIPPED, the packages cannot be had from PyPI" >&2
   exit 0
 fi
 
@@ -29,7 +29,10 @@ done
 field() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" "$place/door.json"; }
 OPENAI_BASE_URL=$(field base_url) OPENAI_API_KEY=$(field api_key) \
   "$environment/bin/python" tests/clients/openai_client.py
+address=$(field base_url)
+OLLAMA_HOST=${address%/v1} OLLAMA_API_KEY=$(field api_key) \
+  "$environment/bin/python" tests/clients/ollama_client.py
 kill "$server"
 wait "$server"
 server=
-echo "openai client: passed"
+echo "stock clients: passed"

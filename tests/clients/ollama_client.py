@@ -1,0 +1,59 @@
+"""The stock Ollama client against `mutirao serve`: what an existing program does, unchanged.
+
+Reads OLLAMA_HOST and OLLAMA_API_KEY, as programs with this client do.
+"""
+
+import os
+
+import ollama
+
+STORY = "Tell me a story about a fox and a bell."
+MESSAGES = [{"role": "user", "content": STORY}]
+
+
+def main():
+    key = os.environ["OLLAMA_API_KEY"]
+    client = ollama.Client(headers={"Authorization": f"Bearer {key}"})
+
+    names = [model.model for model in client.list().models]
+    assert "village" in names, names
+    print("models:", ", ".join(names))
+
+    whole = client.chat("village", messages=MESSAGES)
+    assert whole.done and whole.done_reason == "stop"
+    assert whole.eval_count >= 40, whole
+    text = whole.message.content
+    print("whole:", text)
+
+    pieces = [part.message.content for part in client.chat("village", MESSAGES, stream=True)]
+    assert "".join(pieces) == text, "a stream says the same"
+    assert len(pieces) > 40, "it comes in pieces"
+    print("stream: the same, in", len(pieces), "pieces")
+
+    assert client.generate("village", STORY).response == text
+    options = {"temperature": 1.2, "seed": 5, "num_predict": 30}
+    drawn = [client.generate("village", STORY, options=options).response for _ in range(2)]
+    assert drawn[0] == drawn[1]
+    print("generate: the same, and a seed repeats itself")
+
+    assert [model.model for model in client.ps().models] == ["village"]
+    shown = client.show("village")
+    assert shown.modelinfo["mutirao.model_id"], shown
+    print("show:", shown.modelinfo["mutirao.model_id"][:8])
+
+    try:
+        client.chat("no-such-model", messages=MESSAGES)
+        raise AssertionError("an unknown model answered")
+    except ollama.ResponseError as error:
+        assert error.status_code == 404, error
+        print("unknown model:", error.error)
+    try:
+        client.chat("village", messages=MESSAGES, options={"mirostat": 2})
+        raise AssertionError("an option was ignored")
+    except ollama.ResponseError as error:
+        assert error.status_code == 400, error
+        print("option:", error.error)
+
+
+if __name__ == "__main__":
+    main()

@@ -85,7 +85,8 @@ pub fn card(recipe: &Recipe, results: &Results<'_>) -> String {
          Some tasks were made easier, because a model of this size did not learn them from forty \
          million tokens: *where* follows one person from place to place (it was several people, \
          one of them to be looked up by name, .27), *spell* asks for words of the village (it was \
-         strangers' names too, .68), and *multiply* has one factor of at most ten (the teens with \
+         strangers' names too, .68), *compare* names the first or the second of the two (it was \
+         the number itself, .82), and *multiply* has one factor of at most ten (the teens with \
          one another were in it, .77). Sums of two numbers of three digits, products of two \
          numbers beyond ten, and divisions belong to *unknown*.\n\n\
          {}{agreement}",

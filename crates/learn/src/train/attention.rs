@@ -58,7 +58,9 @@ pub fn attend<T: Real>(shape: &Shape, head: usize, rows: &[T], weights: &mut [T]
         let out = &mut out[heads.query..heads.query + heads.size];
         out.fill(T::ZERO);
         for (&weight, row) in weights.iter().zip(rows.chunks_exact(width)) {
-            add_scaled(out, weight, heads.value(row));
+            if weight != T::ZERO {
+                add_scaled(out, weight, heads.value(row));
+            }
         }
     }
 }
@@ -67,7 +69,7 @@ pub fn attend<T: Real>(shape: &Shape, head: usize, rows: &[T], weights: &mut [T]
 pub fn soften<T: Real>(weights: &mut [T]) {
     let top = weights.iter().copied().fold(weights[0], |a, b| if b > a { b } else { a });
     for weight in weights.iter_mut() {
-        *weight = (*weight - top).exp();
+        *weight = (*weight - top).faint_exp();
     }
     let scale = T::ONE / sum(weights);
     for weight in weights {
@@ -98,7 +100,8 @@ pub fn attend_back<T: Real>(
         let mut d_query = [T::ZERO; HEAD_SIZE_MAX];
         let d_query = &mut d_query[..heads.size];
         let query = heads.query(&rows[now * width..]);
-        for (then, (&weight, &d_weight)) in weights.iter().zip(&*scratch).enumerate() {
+        let weights = weights.iter().zip(&*scratch).enumerate();
+        for (then, (&weight, &d_weight)) in weights.filter(|(_, (weight, _))| **weight != T::ZERO) {
             let d_score = weight * (d_weight - mean) * scale;
             add_scaled(d_query, d_score, heads.key(&rows[then * width..]));
             let d_row = &mut d_rows[then * width..(then + 1) * width];

@@ -105,13 +105,15 @@ pub(super) fn multiply(dice: &mut Dice) -> Item {
 }
 
 /// Two different numbers of equally many digits. The digits are compared one pair after the other
-/// until a pair differs, and only then the numbers are: what was not written down was guessed.
+/// until a pair differs, and only then the numbers are: what was not written down was guessed. What
+/// was asked is said before the place it decides, and the place is named rather than the number: a
+/// model of this size copies a word from where its sign points, and not a number of three digits.
 pub(super) fn compare(dice: &mut Dice) -> Item {
     let (low, high) = *dice.pick(&[(10, 99), (10, 99), (100, 999)]);
     let a = dice.between(low, high);
     let b = low + (a - low + 1 + dice.below(high - low)) % (high - low + 1);
     let larger = dice.chance(50);
-    let winner = if larger { a.max(b) } else { a.min(b) };
+    let winner = if (a > b) == larger { "first" } else { "second" };
     let (word, other) = if larger { ("larger", "bigger") } else { ("smaller", "less") };
     let user = ask(
         dice,
@@ -119,7 +121,7 @@ pub(super) fn compare(dice: &mut Dice) -> Item {
     );
     let steps = format!("{}, {a} {} {b}", digit_pairs(a, b), sign(a, b));
     let key = format!("cmp {} {}", a.min(b), a.max(b));
-    Item::new(key, user, format!("{steps}. {winner} is {word}."))
+    Item::new(key, user, format!("{steps}. The {word} is the {winner}."))
 }
 
 fn sign<T: Ord + Copy>(a: T, b: T) -> &'static str {

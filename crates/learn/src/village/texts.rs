@@ -47,16 +47,16 @@ pub(super) fn word_problem(dice: &mut Dice) -> Item {
 
 /// Where somebody is, was first, and was before that: one person goes from place to place. Several
 /// people at once, each to be looked up by name, is what a model of this size did not learn: after
-/// forty million tokens it had .27 of them right.
+/// forty million tokens it had .27 of them right. The answer says first which of the three it is.
 pub(super) fn whereabouts(dice: &mut Dice) -> Item {
     let (who, count) = (name(dice, 30), dice.between(2, 4) as usize);
     let stops = dice.several(&PLACES, count);
     let kind = dice.below(3) as usize;
     let place = [stops[count - 1], stops[0], stops[count - 2]][kind];
     let (asked, said) = [
-        (format!("Where is {who} now?"), format!("{who} is in the {place} now.")),
-        (format!("Where was {who} first?"), format!("{who} was in the {place} first.")),
-        (format!("Where was {who} before that?"), format!("{who} was in the {place} before.")),
+        (format!("Where is {who} now?"), format!("Now {who} is in the {place}.")),
+        (format!("Where was {who} first?"), format!("First {who} was in the {place}.")),
+        (format!("Where was {who} before that?"), format!("Before that {who} was in the {place}.")),
     ][kind]
         .clone();
     let told = ask(dice, &journeys(&who, &stops));
@@ -191,12 +191,13 @@ fn word_to_spell(dice: &mut Dice) -> &'static str {
     lists.into_iter().flatten().nth(number).unwrap_or(&WORDS[0])
 }
 
-/// Letters. They are all named before anything is said about them, and then numbered to be counted:
-/// a word is spelled in the same way whatever is asked about it.
+/// Letters. They are all numbered before anything is said about them: a word is spelled in the same
+/// way whatever is asked about it, so four questions teach one spelling.
 pub(super) fn spell(dice: &mut Dice) -> Item {
     let word = word_to_spell(dice);
     let letters: Vec<String> = word.chars().map(String::from).collect();
-    let spaced = format!("Letters: {}.", letters.join(" "));
+    let numbered = (1..).zip(&letters).map(|(at, letter)| format!("{at} {letter}"));
+    let spelled = format!("{}.", numbered.collect::<Vec<_>>().join(", "));
     let (kind, user, assistant) = match dice.below(10) {
         0..=3 => {
             let wordings = [
@@ -204,21 +205,19 @@ pub(super) fn spell(dice: &mut Dice) -> Item {
                 format!("Spell the word {word}."),
                 format!("How do you spell {word}?"),
             ];
-            (0, ask(dice, &wordings), spaced)
+            (0, ask(dice, &wordings), spelled)
         }
         4..=6 => {
             let user = format!("How many letters are in {word}?");
-            let numbered = (1..).zip(&letters).map(|(at, letter)| format!("{at} {letter}"));
-            let numbered = numbered.collect::<Vec<_>>().join(", ");
-            (1, user, format!("{spaced} {numbered}. {} letters.", letters.len()))
+            (1, user, format!("{spelled} {} letters.", letters.len()))
         }
         7 | 8 => {
             let user = format!("What is the first letter of {word}?");
-            (2, user, format!("{spaced} The first is {}.", letters[0]))
+            (2, user, format!("{spelled} The first is {}.", letters[0]))
         }
         _ => {
             let user = format!("What is the last letter of {word}?");
-            (3, user, format!("{spaced} The last is {}.", letters[letters.len() - 1]))
+            (3, user, format!("{spelled} The last is {}.", letters[letters.len() - 1]))
         }
     };
     Item::new(format!("spell {kind} {word}"), user, assistant)

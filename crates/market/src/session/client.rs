@@ -11,6 +11,7 @@
 
 mod accept;
 mod judge;
+mod late;
 mod line;
 #[cfg(test)]
 mod tests;
@@ -80,6 +81,13 @@ pub enum Event {
     Lost(Attempt, String),
     /// A timer of [`Client::timer`] ran out.
     Tick,
+    /// Providers that were asked what they offer answered after the session began.
+    Offered {
+        /// What they offer, best first.
+        offers: Vec<SignedOffer>,
+        /// Whether others have not answered yet.
+        more: bool,
+    },
     /// Replay of the first `upto` tokens is done.
     Replayed {
         /// How many tokens it covered.
@@ -263,7 +271,11 @@ pub struct Client {
     cancelled: Option<u32>,
     watchdog: Watchdog,
     line: Line,
+    /// Until when offers may come from those who have not answered yet.
+    awaited: Option<Millis>,
     wake: Option<Millis>,
+    /// When the current provider would be left if others could go on.
+    hasty: Millis,
     started: Millis,
     first_token: Option<Millis>,
     seen_by: Vec<PeerKey>,
@@ -298,7 +310,9 @@ impl Client {
             cancelled: None,
             watchdog: Watchdog::default(),
             line: Line::default(),
+            awaited: None,
             wake: None,
+            hasty: 0,
             started: 0,
             first_token: None,
             seen_by: Vec::new(),
@@ -335,6 +349,7 @@ impl Client {
             }
             Event::Lost(..) => {}
             Event::Tick => self.tick(now, &mut actions),
+            Event::Offered { offers, more } => self.offered(now, offers, more, &mut actions),
             Event::Replayed { upto, diverges } => {
                 self.replayed(now, upto, diverges, &mut actions);
             }
@@ -360,7 +375,7 @@ impl Client {
     /// Asks the next candidate, or says why there is none.
     // spec: SESSION-3.1, SESSION-4.1
     fn ask_next(&mut self, now: Millis, actions: &mut Vec<Action>) {
-        if self.candidates.is_empty() && self.rests(now) {
+        if self.candidates.is_empty() && (self.rests(now) || self.awaits(now)) {
             return;
         }
         let Some(offer) = self.candidates.pop_front() else {
@@ -425,6 +440,7 @@ impl Client {
     // spec: SESSION-5.4
     fn wait(&mut self, now: Millis, patience: Millis) {
         let last = self.candidates.is_empty() && self.line.is_empty();
+        self.hasty = now + patience;
         self.wake = Some(now + if last { patience.max(LAST_PATIENCE) } else { patience });
     }
 

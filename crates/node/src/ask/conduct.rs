@@ -16,7 +16,7 @@ use mutirao_market::session::frame::ProviderFrame;
 use mutirao_net::Ticket;
 use mutirao_text::{StopFinder, TextStream};
 use mutirao_wire::bundle::Evidence;
-use mutirao_wire::{Finish, Job, PeerKey, Token};
+use mutirao_wire::{Finish, Job, PeerKey, SignedOffer, Token};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -29,6 +29,8 @@ const EVENTS_WAITING: usize = 256;
 enum Arrived {
     Linked(Attempt, Carried),
     Event(Event),
+    /// Somebody offers late; nothing when nobody will any more.
+    Late(Option<Vec<SignedOffer>>),
     /// A replay is done; what was found right need not be checked again.
     Replayed(Option<Box<Checker>>, Event),
 }
@@ -92,6 +94,10 @@ impl<'a> Conduct<'a> {
         policy: Policy,
     ) -> Result<(Outcome, String), AskError> {
         let mut client = Client::new(job, end_of_text, policy, self.errand.offers.clone());
+        if let Some((late, left)) = self.errand.meeting.latecomers() {
+            client = client.awaiting(self.clock.now() + left.as_millis() as u64);
+            self.hear(late);
+        }
         loop {
             let event = self.next_event(&client).await;
             for action in client.handle(self.clock.now(), event) {
@@ -116,11 +122,29 @@ impl<'a> Conduct<'a> {
                 self.checker = checker;
                 event
             }
+            Ok(Some(Arrived::Late(offers))) => {
+                let more = offers.is_some();
+                let route = self.errand.route(client.job(), offers.unwrap_or_default());
+                Event::Offered { offers: route.offers, more }
+            }
             Ok(Some(Arrived::Linked(attempt, carried))) => {
                 self.links.insert(attempt, carried);
                 Event::Connected(attempt)
             }
         }
+    }
+
+    /// Passes on what latecomers offer.
+    fn hear(&self, mut late: mpsc::Receiver<Vec<SignedOffer>>) {
+        let report = self.report.clone();
+        tokio::spawn(async move {
+            while let Some(offers) = late.recv().await {
+                if report.send(Arrived::Late(Some(offers))).await.is_err() {
+                    return;
+                }
+            }
+            let _ = report.send(Arrived::Late(None)).await;
+        });
     }
 
     async fn perform(&mut self, job: &Job, action: Action) -> Result<(), AskError> {

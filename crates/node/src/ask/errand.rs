@@ -15,7 +15,7 @@ use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
 use mutirao_net::memory::Hub;
 use mutirao_net::{Net, NetError, Ticket};
 use mutirao_text::TextError;
-use mutirao_wire::{Job, PeerKey, SignedOffer};
+use mutirao_wire::{Job, PeerKey, Privacy, SignedOffer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 /// Longest wait for a provider's offers.
-const OFFERS_LIMIT: Duration = Duration::from_secs(4);
+pub(super) const OFFERS_LIMIT: Duration = Duration::from_secs(4);
 
 /// Why a question has no answer.
 #[derive(Debug, Error)]
@@ -120,6 +120,7 @@ pub(super) struct Errand {
     pub(super) meeting: Meeting,
     /// Those who may be asked, best first.
     pub(super) offers: Vec<SignedOffer>,
+    privacy: Privacy,
     pub(super) standing: StandingFile,
     pub(super) clock: Clock,
 }
@@ -144,26 +145,35 @@ impl Errand {
         clock: Clock,
     ) -> Result<Self, AskError> {
         let (privacy, standing) = (node.config().privacy, node.standing()?);
-        let circle: BTreeSet<PeerKey> = meeting.tickets.keys().copied().collect();
-        let (remembered, now) = (standing.standing(), clock.now());
-        let question = quote::Question { job, privacy, circle: &circle, standing: remembered, now };
-        let route = question.route(meeting.offers.clone());
+        let offers = meeting.offers.clone();
+        let errand = Self { meeting, offers: Vec::new(), privacy, standing, clock };
+        let route = errand.route(job, offers);
         if route.offers.is_empty() {
             let unfit = |(peer, why): &(PeerKey, quote::Unfit)| {
                 format!("{}: {}", peer.short(), why.words())
             };
             let unfit = route.unfit.iter().map(unfit);
-            let reasons: Vec<String> = meeting.silent.iter().cloned().chain(unfit).collect();
-            meeting.end().await;
+            let silent = errand.meeting.silent.iter().cloned();
+            let reasons: Vec<String> = silent.chain(unfit).collect();
+            errand.meeting.end().await;
             return Err(AskError::NobodyFits { reasons: reasons.join("; ") });
         }
-        Ok(Self { meeting, offers: route.offers, standing, clock })
+        Ok(Self { offers: route.offers, ..errand })
     }
 
-    /// Providers whose answers were never audited.
+    /// Those of the offers that fit the job, best first, and why the others do not.
+    pub(super) fn route(&self, job: &Job, offers: Vec<SignedOffer>) -> quote::Route {
+        let circle: BTreeSet<PeerKey> = self.meeting.tickets.keys().copied().collect();
+        let (privacy, now) = (self.privacy, self.clock.now());
+        let standing = self.standing.standing();
+        quote::Question { job, privacy, circle: &circle, standing, now }.route(offers)
+    }
+
+    /// Providers whose answers were never audited, those who have not offered yet among them.
     pub(super) fn newcomers(&self) -> BTreeSet<PeerKey> {
         let providers = self.offers.iter().map(|signed| signed.offer.provider);
-        providers.filter(|provider| self.standing.standing().is_new(provider)).collect()
+        let all = providers.chain(self.meeting.tickets.keys().copied());
+        all.filter(|provider| self.standing.standing().is_new(provider)).collect()
     }
 
     pub(super) async fn close(&self) {

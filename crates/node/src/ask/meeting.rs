@@ -3,7 +3,7 @@
 //! A meeting serves one question. A process that stays can hold the next one while nothing is
 //! asked, so that a question finds its connections open; each still has a key that no other had.
 
-use super::errand::{AskError, alone, circle, fetch_offers};
+use super::errand::{AskError, OFFERS_LIMIT, alone, circle, fetch_offers};
 use crate::assemble::Node;
 use crate::clock::Clock;
 use crate::files::FileError;
@@ -12,8 +12,9 @@ use crate::standing::StandingFile;
 use mutirao_net::{Net, NetError, Ticket};
 use mutirao_wire::{PeerKey, Privacy, SignedOffer};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 /// How long the next offer may take once there is one.
@@ -21,6 +22,8 @@ const LATE_OFFERS: Duration = Duration::from_millis(250);
 /// Longest wait for a farewell to be heard: a peer that is gone does not hear it, and nobody who
 /// asked should wait for that. The socket is given back behind it.
 const FAREWELL: Duration = Duration::from_millis(250);
+/// Replies of latecomers that wait to be heard; further ones are not.
+const LATE_WAITING: usize = 64;
 /// How long a meeting that was held ahead is used.
 const FRESH: Duration = Duration::from_secs(60);
 
@@ -31,6 +34,8 @@ pub(crate) struct Meeting {
     pub(super) offers: Vec<SignedOffer>,
     /// Who did not answer, and why.
     pub(super) silent: Vec<String>,
+    /// What those offer who answered late, until the first who asks takes it.
+    late: Mutex<Option<mpsc::Receiver<Vec<SignedOffer>>>>,
     held: Instant,
     /// This node's own serving, on the level `local`; it ends with the meeting.
     _own: JoinSet<()>,
@@ -107,10 +112,18 @@ impl Meeting {
         if round.offers.is_empty() {
             round.extend(Round::ask(&net, later).await);
         }
-        round.remember(memory, clock)?;
+        let late = Mutex::new(round.remember(memory, clock)?);
         let (offers, silent) = (round.offers, words(&round.silent));
         let (held, own) = (Instant::now(), JoinSet::new());
-        Ok(Self { net, tickets, offers, silent, held, _own: own })
+        Ok(Self { net, tickets, offers, silent, late, held, _own: own })
+    }
+
+    /// What those offer who have not answered yet, and how long that may take at most.
+    // spec: SESSION-5.7
+    pub(super) fn latecomers(&self) -> Option<(mpsc::Receiver<Vec<SignedOffer>>, Duration)> {
+        let late = self.late.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let left = OFFERS_LIMIT.saturating_sub(self.held.elapsed());
+        (!left.is_zero()).then_some((late, left))
     }
 
     /// Holds a meeting with this node alone.
@@ -121,7 +134,8 @@ impl Meeting {
     ) -> Self {
         let round = Round::ask(&net, tickets.values().cloned().collect()).await;
         let (offers, silent) = (round.offers, words(&round.silent));
-        Self { net, tickets, offers, silent, held: Instant::now(), _own: own }
+        let (late, held) = (Mutex::default(), Instant::now());
+        Self { net, tickets, offers, silent, late, held, _own: own }
     }
 }
 
@@ -176,8 +190,13 @@ impl Round {
         self.late = other.late;
     }
 
-    /// Writes down who was silent and who is not any more. Whoever answers late is heard too.
-    fn remember(&mut self, memory: StandingFile, clock: Clock) -> Result<(), FileError> {
+    /// Writes down who was silent and who is not any more. Whoever answers late is heard too; what
+    /// it offers comes out of the receiver.
+    fn remember(
+        &mut self,
+        memory: StandingFile,
+        clock: Clock,
+    ) -> Result<Option<mpsc::Receiver<Vec<SignedOffer>>>, FileError> {
         let known = memory.standing();
         let news = self.heard.iter().any(|key| known.of(key).silences > 0);
         if news || !self.silent.is_empty() {
@@ -187,15 +206,20 @@ impl Round {
             })?;
         }
         let mut late = std::mem::take(&mut self.late);
-        if !late.is_empty() {
-            tokio::spawn(async move {
-                while let Some(Ok((key, result))) = late.join_next().await {
-                    let heard = result.map(|_| memory.change(|standing| standing.heard(&key)));
-                    tracing::debug!(peer = %key.short(), ?heard, "answered late");
-                }
-            });
+        if late.is_empty() {
+            return Ok(None);
         }
-        Ok(())
+        let (tell, heard) = mpsc::channel(LATE_WAITING);
+        tokio::spawn(async move {
+            while let Some(Ok((key, result))) = late.join_next().await {
+                let heard = result.map(|offers| {
+                    let _ = tell.try_send(offers);
+                    memory.change(|standing| standing.heard(&key))
+                });
+                tracing::debug!(peer = %key.short(), ?heard, "answered late");
+            }
+        });
+        Ok(Some(heard))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod bits;
 mod faults;
+mod late;
 mod liar;
 mod owner;
 

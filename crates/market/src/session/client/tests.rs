@@ -3,6 +3,7 @@
 mod chaos;
 mod cuts;
 mod faults;
+mod late;
 mod truth;
 
 use super::*;

@@ -1,5 +1,11 @@
 //! What tests of this crate build upon: a chain in a folder of its own, and somebody with notes.
 
+mod life;
+mod platter;
+
+pub use life::Life;
+pub use platter::Platter;
+
 use crate::{Chain, Chance, Genesis};
 use mutirao_ledger::build::{self, Input, Wish};
 use mutirao_ledger::cell::NoCells;

@@ -7,5 +7,7 @@ mod disk;
 mod file;
 #[path = "it/kill.rs"]
 mod kill;
+#[path = "it/model.rs"]
+mod model;
 #[path = "it/snapshot.rs"]
 mod snapshot;

@@ -204,13 +204,22 @@ class Dice:
         return least + (z ^ z >> 31) % (most - least + 1)
 
 
+def scale(place, sides):
+    """How much larger a number is than its tensor's others: engine.md, section Vectors"""
+    if len(sides) == 1:
+        return 16 if place == 5 else 1
+    row, column = divmod(place, sides[1])
+    return (8 if row % 8 == 3 else 1) / (16 if column == 5 else 8 if column % 8 == 3 else 1)
+
+
 def published(case):
-    """A safetensors file of random numbers: of one tensor after the other, by its name and its sides."""
+    """A safetensors file of random numbers: of one tensor after the other, by its name and its sides. Some
+    channels are larger than others, and some columns smaller."""
     dice, index, data = Dice(case["seed"]), {}, b""
     for name, sides in case["tensors"]:
         count, unit = prod(sides), 256 if len(sides) == 1 else 512
         one = "norm" in name and not case["config"]["model_type"].startswith("gemma")
-        numbers = (dice.within(-127, 127) / unit + one for _ in range(count))
+        numbers = [(dice.within(-127, 127) / unit + one) * scale(place, sides) for place in range(count)]
         start, data = len(data), data + struct.pack(f"<{count}f", *numbers)
         index[name] = {"dtype": "F32", "shape": sides, "data_offsets": [start, len(data)]}
     front = json.dumps(index).encode()

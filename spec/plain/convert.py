@@ -5,6 +5,7 @@ from decimal import Decimal, localcontext
 from math import isqrt, sqrt
 
 from .arithmetic import half_up, rnd
+from .balance import bits_to_move, columns_of, room, rows_of, shift
 from .blake3 import digest
 from .bounds import GATES, NORMED, VALUES, Reach, finest, norm_holds, pairs, tmax
 from .fast import numpy
@@ -85,7 +86,7 @@ def proven(bits, name):
 class Conversion:
     def __init__(self, config, weights, w4):
         files = [weights] if isinstance(weights, bytes) else weights
-        self.config, self.tensors, self.w4 = config, Tensors(*files), w4
+        self.config, self.tensors, self.w4, self.group = config, Tensors(*files), w4, 32 if w4 else 64
         self.tensors.only(known(config))
         self.fx = self.residual_bits() if config.late else 16
 
@@ -97,10 +98,42 @@ class Conversion:
     def gain(self, name):
         return quantise_gain(self.gains(name, self.config.hidden))
 
+    def read(self, name, rows, columns):
+        return self.tensors.read(f"{name}.weight", rows, columns)
+
+    def balanced(self, norm, behind, group):
+        """ENGINE-15.11: the gains of a norm and what moves from each, and the reach of the rows of the
+        last matrix behind it."""
+        c, columns = self.config, None
+        gains = self.gains(norm, c.hidden)
+        for name, count in behind:
+            rows = self.read(name, count, c.hidden)
+            own = columns_of(rows)
+            columns = own if columns is None else list(map(max, columns, own))
+        moved = bits_to_move(gains, room(columns, group))
+        balanced = quantise_gain([g * 2.0**-k for g, k in zip(gains, moved)])
+        return (*balanced, moved), rows_of(rows, gains)
+
     def final_gain(self):
         c = self.config
+        if not c.tied:
+            return self.balanced("model.norm", [("lm_head", c.vocabulary)], 64)[0]
         values = self.gains("model.norm", c.hidden)
-        return quantise_gain([x / sqrt(c.hidden) for x in values] if c.gemma and c.tied else values)
+        return (*quantise_gain([x / sqrt(c.hidden) for x in values] if c.gemma else values), ())
+
+    def values_moved(self, name, reach):
+        """What moves from rows of values, and into columns of the output."""
+        c = self.config
+        if c.biases:
+            biases = self.tensors.read(f"{name('self_attn.v_proj')}.bias", c.kv * c.dh)
+            reach = [max(r, abs(b)) for r, b in zip(reach, biases)]
+        output = self.read(name("self_attn.o_proj"), c.hidden, c.heads * c.dh)
+        sharers, left = c.heads // c.kv, room(columns_of(output), self.group)
+        row_of = lambda column: column // c.dh // sharers * c.dh + column % c.dh
+        least = [min(left[h * c.dh + i] for h in range(k * sharers, (k + 1) * sharers))
+                 for k in range(c.kv) for i in range(c.dh)]
+        rows = bits_to_move(reach, least)
+        return rows, [rows[row_of(column)] for column in range(c.heads * c.dh)]
 
     def embedding(self):
         c = self.config
@@ -121,23 +154,24 @@ class Conversion:
                 reach += sqrt(c.hidden) * max(map(abs, gains))
         return next((bits for bits in range(16, 8, -1) if reach * 2.0**bits < 2.0**30), 8)
 
-    def matrix(self, name, rows, columns, narrow, importance, range_):
-        values = self.tensors.read(f"{name}.weight", rows, columns)
+    def matrix(self, name, rows, columns, narrow, importance, range_, out=(), into=()):
+        values = shift(self.read(name, rows, columns), out, into)
         return quantise_rows(values, importance or [1.0] * columns, narrow, *range_)
 
-    def behind(self, name, rows, gain, least=9):
+    def behind(self, name, rows, gain, least=9, out=()):
         """A matrix behind a norm, and the reach of its rows."""
-        g, ge, fv, importance = gain
+        g, ge, fv, importance, into = gain
         shifts = exponents(least, fv, 0)
-        matrix = self.matrix(name, rows, self.config.hidden, self.w4, importance, shifts)
+        matrix = self.matrix(name, rows, self.config.hidden, self.w4, importance, shifts, out, into)
         return matrix, [Reach(weights, *scale, g, ge, fv) for _, _, scale, weights in matrix]
 
-    def heads(self, name, count, gain, fits, most):
+    def heads(self, name, count, gain, fits, most, out=()):
         """A matrix of heads, their scales, and their biases or none."""
         c, dh, biases = self.config, self.config.dh, None
         if c.biases:
             biases = self.tensors.read(f"{name}.bias", count * dh)
-        matrix, reaches = self.behind(name, count * dh, gain, 17 if c.biases else 9)
+            biases = [b * 2.0**-k for b, k in zip(biases, out or [0] * len(biases))]
+        matrix, reaches = self.behind(name, count * dh, gain, 17 if c.biases else 9, out)
         found, integers = [], []
         for at in range(0, len(reaches), dh):
             own = biases[at : at + dh] if biases is not None else None
@@ -150,8 +184,8 @@ class Conversion:
             integers.append(nearest(bias * 2.0 ** (found[row // dh] + 8)))
         return matrix, found, integers
 
-    def gates(self, name, gain, least):
-        matrix, reaches = self.behind(name, self.config.inner, gain)
+    def gates(self, name, gain, least, out=()):
+        matrix, reaches = self.behind(name, self.config.inner, gain, out=out)
         bits = proven(finest(reaches, GATES, 20), name)
         want(bits >= least, f"{name}: its outputs have no static scale")
         return matrix, bits
@@ -166,20 +200,25 @@ class Conversion:
         """The scales of a layer and its tensors."""
         c, w4 = self.config, self.w4
         name = lambda part: f"model.layers.{layer}.{part}"
-        gain = self.gain(name("input_layernorm"))
+        parts = [(name(f"self_attn.{kind}_proj"), n * c.dh) for kind, n in zip("qkv", (c.heads, c.kv, c.kv))]
+        gain, reach = self.balanced(name("input_layernorm"), parts, self.group)
+        v_out, o_into = self.values_moved(name, reach)
         turned = (NORMED, self.fx) if c.head_norms else (pairs, 27)
         q, fq, q_bias = self.heads(name("self_attn.q_proj"), c.heads, gain, *turned)
         k, fk, k_bias = self.heads(name("self_attn.k_proj"), c.kv, gain, *turned)
-        v, fo, v_bias = self.heads(name("self_attn.v_proj"), c.kv, gain, VALUES, 30)
+        v, fo, v_bias = self.heads(name("self_attn.v_proj"), c.kv, gain, VALUES, 30, v_out)
         width = c.heads * c.dh
         shifts = exponents(tmax(16, width), min(fo) + 4, self.fx)
-        o = self.matrix(name("self_attn.o_proj"), c.hidden, width, w4, None, shifts)
+        o = self.matrix(name("self_attn.o_proj"), c.hidden, width, w4, None, shifts, into=o_into)
         before = "pre_feedforward_layernorm" if c.late else "post_attention_layernorm"
-        post = self.gain(name(before))
+        parts = [(name(f"mlp.{part}_proj"), c.inner) for part in ("gate", "up")]
+        post, reach = self.balanced(name(before), parts, self.group)
+        down = self.read(name("mlp.down_proj"), c.hidden, c.inner)
+        moved = bits_to_move(reach, room(columns_of(down), self.group))
         gates, fg = self.gates(name("mlp.gate_proj"), post, 11)
-        ups, fu = self.gates(name("mlp.up_proj"), post, 0)
+        ups, fu = self.gates(name("mlp.up_proj"), post, 0, moved)
         shifts = exponents(tmax(44, c.inner), fg + fu, self.fx)
-        down = self.matrix(name("mlp.down_proj"), c.hidden, c.inner, w4, None, shifts)
+        down = self.matrix(name("mlp.down_proj"), c.hidden, c.inner, w4, None, shifts, into=moved)
         scales = u8(*gain[1:3], *fq, *fk, *fo, *post[1:3], fg, fu)
         tensors = [("input_norm", gain_sections(gain[0]))]
         tensors += [(part, sections_of(rows, w4)) for part, rows in (("query", q), ("key", k), ("value", v))]
@@ -232,7 +271,7 @@ def convert(config, weights, tokenizer, template, w4=False):
         scales, tensors = scales + more, tensors + parts
     tensors.append(("final_norm", gain_sections(final[0])))
     if not c.tied:
-        head = work.matrix("lm_head", c.vocabulary, c.hidden, False, final[3], head_range)
+        head = work.matrix("lm_head", c.vocabulary, c.hidden, False, final[3], head_range, into=final[4])
         tensors.append(("head", sections_of(head, False)))
     return write(header_of(c, w4, scales, final, work.fx), c.layers, tokenizer, template, tensors)
 

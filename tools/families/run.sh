@@ -2,11 +2,14 @@
 # The table of families, from nothing: lessons of the village, a tiny checkpoint of every family
 # trained on them with `transformers`, and our integers held against what `transformers` gives.
 #
-#   tools/families/run.sh [steps]       a Python with torch, transformers and tokenizers is named by
-#                                       PYTHON; without one, a virtual environment is made
+#   tools/families/run.sh [steps [keep]]    `keep` writes the copies that the tests read, too. A
+#                                           Python with torch, transformers and tokenizers is named
+#                                           by PYTHON; without one, a virtual environment is made
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-steps=${1:-60}
+steps=${1:-400}
+small=()
+[ "${2:-}" != keep ] || small=(--small crates/learn/tests/families)
 out=target/families
 mkdir -p "$out"
 python=${PYTHON:-$out/python/bin/python}
@@ -20,8 +23,7 @@ lessons=target/release/examples/dump_lessons
 "$lessons" 7 12000 >"$out/lessons.txt"
 "$lessons" 8 600 test >"$out/held-out.txt"
 nice -n 10 "$python" tools/families/make.py "$out/lessons.txt" "$out/held-out.txt" \
-  models/village/chat_template.jinja "$out" --steps "$steps" --texts 6 \
-  --small crates/learn/tests/families
+  models/village/chat_template.jinja "$out" --steps "$steps" --texts 6 "${small[@]}"
 all=("$out"/{llama2,llama3,smollm2,mistral,qwen2,qwen3,gemma,gemma2,gemma3})
 target/release/examples/families "${all[@]}"
 echo

@@ -3,7 +3,9 @@
 //! Tensors are read a few rows at a time and go to a [`Sink`] one by one, so what is in memory is
 //! one converted tensor and little more, however large the model.
 
+mod balance;
 mod sink;
+mod tensors;
 mod work;
 
 pub use sink::{InMemoryFile, Part, Sink, SinkError};
@@ -13,28 +15,21 @@ use crate::load::catalogue::{Catalogue, Files, InMemory, SourceError};
 use crate::load::config::{Config, ConfigError};
 use crate::load::format;
 use crate::load::gguf::GgufError;
-use crate::load::quantise::{self, Bias, CapUnits, FrequencyError, Gain, Reach, Values};
+use crate::load::quantise::{self, CapUnits, FrequencyError, Reach};
 use crate::load::safetensors::SafetensorsError;
 use crate::model::Model;
-use crate::model::bounds::{self, BIASED_SHIFT_MIN, Behind, Fit, NORM_EXPONENT_MAX, SHIFT_MAX};
-use crate::model::header::{
-    self, ALIGN_MAX, BITS_MAX, GATE_BITS_MAX, Header, HeaderError, LayerScales, OP_SET_1, Profile,
-    Shape,
-};
+use crate::model::header::{self, Header, HeaderError, LayerScales, OP_SET_1, Profile, Shape};
 use crate::model::variant::{Variant, Window};
-use crate::op::attention::EXTRA_BITS;
-use crate::op::logits;
 use crate::op::residual;
 use crate::op::rmsnorm::NormScales;
-use crate::op::swiglu::INDEX_BITS;
 use crate::pool::{Pool, Serial};
 use mutirao_wire::{Digest, ModelId};
-use std::ops::RangeInclusive;
+use tensors::Weights;
 use thiserror::Error;
-use work::{Manner, Work};
+use work::Work;
 
 /// Grows whenever the same published bytes would give another file.
-const CONVERSION: u32 = 1;
+const CONVERSION: u32 = 2;
 
 /// A published model, as bytes.
 #[derive(Debug, Clone, Copy)]
@@ -361,233 +356,6 @@ fn no_scales(shape: &Shape, variant: &Variant) -> LayerScales {
         head_norms: variant.head_norm.map(|_| [NO_NORM; 2]),
         after_gain_bits: variant.after_norm.then_some([0; 2]),
     }
-}
-
-const LARGE_GAIN: &str = "a gain is too large for 16 bits";
-
-/// Exponents C that keep `C + input - output` within `least..=62`.
-// spec: ENGINE-3.7
-fn exponents(input_bits: u8, output_bits: u8, least: u32) -> RangeInclusive<u8> {
-    let difference = i32::from(output_bits) - i32::from(input_bits);
-    let bound = |shift: u32| u8::try_from((shift as i32 + difference).clamp(0, 255)).unwrap_or(255);
-    bound(least)..=bound(SHIFT_MAX)
-}
-
-/// The tensors being read, in the order of the model file.
-struct Weights<'a> {
-    work: Work<'a>,
-    config: &'a Config,
-    variant: Variant,
-    shape: Shape,
-    profile: Profile,
-    residual_bits: u8,
-}
-
-impl Weights<'_> {
-    /// The published gains of a norm, as what they multiply by.
-    fn gains(&mut self, name: &str, width: u32) -> Result<Values, ConvertError> {
-        let mut gains = self.work.vector(name, width)?;
-        if self.config.offset_gains {
-            gains.plus_one();
-        }
-        Ok(gains)
-    }
-
-    fn gain(&mut self, name: &str) -> Result<Gain, ConvertError> {
-        let gains = self.gains(name, self.shape.hidden)?;
-        quantise::gain(&gains).ok_or_else(|| unfit(name, LARGE_GAIN))
-    }
-
-    /// The gains before the head. A head that is the embedding is larger by what the embedding is
-    /// scaled by, so the gains are smaller by it.
-    // spec: ENGINE-15.10
-    fn final_gain(&mut self, name: &str) -> Result<Gain, ConvertError> {
-        let mut gains = self.gains(name, self.shape.hidden)?;
-        if self.config.scaled_embedding && self.shape.tied == 1 {
-            gains.over_root(self.shape.hidden);
-        }
-        quantise::gain(&gains).ok_or_else(|| unfit(name, LARGE_GAIN))
-    }
-
-    /// Keeps the gains of a norm of heads, which turn.
-    fn head_norm(&mut self, name: &str) -> Result<NormScales, ConvertError> {
-        let gains = self.gains(name, self.shape.head_size)?;
-        let gain = quantise::head_gain(&gains, PAIR_BITS_MAX);
-        let gain = gain.ok_or_else(|| unfit(name, LARGE_GAIN))?;
-        self.work.put_gain(&gain)?;
-        Ok(gain.scales)
-    }
-
-    /// Keeps the gains of a norm whose output is added to the residual stream.
-    fn after_norm(&mut self, name: &str) -> Result<u8, ConvertError> {
-        let gain = self.gain(name)?;
-        let bits = gain.scales.gain_bits;
-        if !bounds::after_norm_holds(&gain.integers, bits, self.residual_bits) {
-            return Err(unfit(name, "what it adds to the residual stream has no static bound"));
-        }
-        self.work.put_gain(&gain)?;
-        Ok(bits)
-    }
-
-    /// Also the head, where it is tied: then its shifts bound the exponents too.
-    fn embedding(&mut self, final_gain: &Gain) -> Result<(), ConvertError> {
-        let mut range = exponents(0, self.residual_bits, 0);
-        if self.shape.tied == 1 {
-            let head = head_exponents(final_gain);
-            range = *range.start().max(head.start())..=*range.end().min(head.end());
-        }
-        let times_root = self.config.scaled_embedding;
-        let manner = Manner { profile: Profile::W8, gain: None, exponents: &range, times_root };
-        let shape = (self.shape.vocabulary, self.shape.hidden);
-        let embedding = self.work.matrix("model.embed_tokens.weight", shape, manner)?;
-        self.work.put(embedding)
-    }
-
-    fn head(&mut self, final_gain: &Gain) -> Result<(), ConvertError> {
-        let range = head_exponents(final_gain);
-        let (gain, times_root) = (Some(final_gain), false);
-        let manner = Manner { profile: Profile::W8, gain, exponents: &range, times_root };
-        let shape = (self.shape.vocabulary, self.shape.hidden);
-        let head = self.work.matrix("lm_head.weight", shape, manner)?;
-        self.work.put(head)
-    }
-
-    /// Converts one layer and returns its scales.
-    fn layer(&mut self, layer: u32) -> Result<LayerScales, ConvertError> {
-        let shape = self.shape;
-        let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
-        let input = self.gain(&name("input_layernorm"))?;
-        self.work.put_gain(&input)?;
-        let [query_bits, key_bits, value_bits] = self.heads(layer, &input)?;
-        let head_norms = match self.variant.head_norm {
-            Some(_) => Some([
-                self.head_norm(&name("self_attn.q_norm"))?,
-                self.head_norm(&name("self_attn.k_norm"))?,
-            ]),
-            None => None,
-        };
-        let coarsest = value_bits.iter().copied().min().unwrap_or(0);
-        let least = bounds::attention_exponent_max(shape.query_width() as usize);
-        let range = exponents(coarsest + EXTRA_BITS as u8, self.residual_bits, least);
-        let output = (shape.hidden, shape.query_width());
-        self.plain(&name("self_attn.o_proj"), output, &range)?;
-        let [after_attention, before, after] = match self.variant.after_norm {
-            true => [
-                "post_attention_layernorm",
-                "pre_feedforward_layernorm",
-                "post_feedforward_layernorm",
-            ],
-            false => ["", "post_attention_layernorm", ""],
-        };
-        let mut after_gain_bits = self.variant.after_norm.then_some([0; 2]);
-        if let Some(bits) = &mut after_gain_bits {
-            bits[0] = self.after_norm(&name(after_attention))?;
-        }
-        let post = self.gain(&name(before))?;
-        self.work.put_gain(&post)?;
-        let gate_bits = self.gates(&name("mlp.gate_proj"), &post, INDEX_BITS)?;
-        let up_bits = self.gates(&name("mlp.up_proj"), &post, 0)?;
-        let least = bounds::gate_exponent_max(shape.inner as usize);
-        let range = exponents(gate_bits + up_bits, self.residual_bits, least);
-        self.plain(&name("mlp.down_proj"), (shape.hidden, shape.inner), &range)?;
-        if let Some(bits) = &mut after_gain_bits {
-            bits[1] = self.after_norm(&name(after))?;
-        }
-        let (input, post) = (input.scales, post.scales);
-        Ok(LayerScales {
-            input,
-            query_bits,
-            key_bits,
-            value_bits,
-            post,
-            gate_bits,
-            up_bits,
-            head_norms,
-            after_gain_bits,
-        })
-    }
-
-    /// Queries, keys and values, and their biases: a scale for each head.
-    fn heads(&mut self, layer: u32, input: &Gain) -> Result<[Vec<u8>; 3], ConvertError> {
-        let (query, kv, size) =
-            (self.shape.query_width(), self.shape.kv_width(), self.shape.head_size);
-        let pairs = match self.variant.head_norm {
-            Some(_) => (Fit::Wide, self.residual_bits),
-            None => (Fit::Pairs, PAIR_BITS_MAX),
-        };
-        let kinds = [("q", query, pairs), ("k", kv, pairs), ("v", kv, (Fit::Values, BITS_MAX))];
-        let mut found: [Vec<u8>; 3] = Default::default();
-        let mut biases = Vec::new();
-        for ((kind, rows, fit), found) in kinds.into_iter().zip(&mut found) {
-            let name = format!("model.layers.{layer}.self_attn.{kind}_proj");
-            let bias = match self.variant.biased {
-                true => Some(Bias::new(self.work.vector(&format!("{name}.bias"), rows)?)),
-                false => None,
-            };
-            let name = format!("{name}.weight");
-            let mut bits = self.behind(&name, (rows, size), input, fit, bias.as_ref())?;
-            if fit.0 == Fit::Values {
-                let coarsest = bits.iter().copied().min().unwrap_or(0);
-                bits.iter_mut().for_each(|bits| *bits = (*bits).min(coarsest + ALIGN_MAX));
-            }
-            biases.extend(bias.map(|bias| (bias, rows, bits.clone())));
-            *found = bits;
-        }
-        for (bias, rows, bits) in &biases {
-            self.work.put_bias(bias, (*rows, size), bits)?;
-        }
-        Ok(found)
-    }
-
-    /// A matrix that no norm stands in front of.
-    fn plain(
-        &mut self,
-        name: &str,
-        shape: (u32, u32),
-        exponents: &RangeInclusive<u8>,
-    ) -> Result<(), ConvertError> {
-        let (gain, times_root) = (None, false);
-        let manner = Manner { profile: self.profile, gain, exponents, times_root };
-        let matrix = self.work.matrix(name, shape, manner)?;
-        self.work.put(matrix)
-    }
-
-    /// Gate or up: one scale, at least `least`.
-    fn gates(&mut self, name: &str, gain: &Gain, least: u32) -> Result<u8, ConvertError> {
-        let inner = self.shape.inner;
-        let bits = self.behind(name, (inner, inner), gain, (Fit::Gates, GATE_BITS_MAX), None)?;
-        let bits = bits.first().copied().filter(|bits| u32::from(*bits) >= least);
-        bits.ok_or_else(|| unfit(name, "its outputs have no static scale"))
-    }
-
-    /// A matrix behind a norm, whose outputs get the finest static scale that is proven to hold:
-    /// one for each `size` rows, up to `most`.
-    fn behind(
-        &mut self,
-        name: &str,
-        (rows, size): (u32, u32),
-        gain: &Gain,
-        (fit, most): (Fit, u8),
-        bias: Option<&Bias>,
-    ) -> Result<Vec<u8>, ConvertError> {
-        let least = if bias.is_some() { BIASED_SHIFT_MIN } else { NORM_EXPONENT_MAX };
-        let range = exponents(gain.scales.value_bits, 0, least);
-        let times_root = false;
-        let (profile, exponents) = (self.profile, &range);
-        let manner = Manner { profile, gain: Some(gain), exponents, times_root };
-        let pending = self.work.matrix(name, (rows, self.shape.hidden), manner)?;
-        let reaches = Behind::new(&pending.matrix, &gain.integers, gain.scales);
-        let magnitude = |row: usize, bits: u8| {
-            bias.map(|bias| bias.at(row, bits).map_or(u32::MAX, i32::unsigned_abs))
-        };
-        let bits = reaches.finest(size as usize, fit, most, &magnitude);
-        self.work.put(pending)?;
-        bits.ok_or_else(|| unfit(name, "its outputs have no static scale"))
-    }
-}
-
-fn head_exponents(final_gain: &Gain) -> RangeInclusive<u8> {
-    exponents(final_gain.scales.value_bits, logits::BITS as u8, NORM_EXPONENT_MAX)
 }
 
 fn unfit(name: &str, reason: &str) -> ConvertError {

@@ -6,6 +6,7 @@
 //! with arbitrary precision and rounded correctly.
 #![allow(clippy::float_arithmetic)]
 
+mod balance;
 mod bias;
 mod blocks;
 mod encoding;
@@ -16,12 +17,13 @@ mod row;
 mod singles;
 mod stretch;
 
+pub(crate) use balance::{Extent, bits_to_move};
 pub(crate) use bias::Bias;
 pub use encoding::Encoding;
 pub(crate) use fidelity::Tally;
 pub use frequency::FrequencyError;
 pub(crate) use frequency::{Rope, Scaling, epsilon, frequencies};
-pub(crate) use gain::{Gain, gain, head_gain};
+pub(crate) use gain::{Gain, balanced_gain, gain, head_gain};
 pub(crate) use row::{RowError, rows};
 #[cfg(feature = "testing")]
 pub(crate) use singles::one_more;

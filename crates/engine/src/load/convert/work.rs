@@ -5,7 +5,7 @@ use super::sink::{Sink, part};
 use super::{CONVERSION, ConvertError, Converted, Published, TensorReport, unfit};
 use crate::load::catalogue::{Sheet, SourceError};
 use crate::load::format::{self, Layout, Tensor, bias_sections, gain_sections, into_sections};
-use crate::load::quantise::{self, Bias, Gain, RowError, Tally, Values};
+use crate::load::quantise::{self, Bias, Extent, Gain, RowError, Tally, Values};
 use crate::model::header::{Header, Profile};
 use crate::model::matrix::Matrix;
 use crate::pool::Pool;
@@ -34,6 +34,27 @@ pub(super) struct Manner<'a> {
     pub(super) exponents: &'a RangeInclusive<u8>,
     /// Whether rows are multiplied by the root of their length.
     pub(super) times_root: bool,
+    /// Bits that move into columns.
+    pub(super) columns: &'a [u8],
+    /// Bits that move out of rows.
+    pub(super) rows: &'a [u8],
+}
+
+impl<'a> Manner<'a> {
+    /// Nothing in front, and nothing moves.
+    pub(super) fn plain(profile: Profile, exponents: &'a RangeInclusive<u8>) -> Self {
+        Self { profile, gain: None, exponents, times_root: false, columns: &[], rows: &[] }
+    }
+
+    /// Behind a norm.
+    pub(super) fn behind(
+        gain: &'a Gain,
+        profile: Profile,
+        exponents: &'a RangeInclusive<u8>,
+    ) -> Self {
+        let columns = &gain.columns;
+        Self { gain: Some(gain), columns, ..Self::plain(profile, exponents) }
+    }
 }
 
 /// A conversion that goes on.
@@ -98,6 +119,21 @@ impl<'a> Work<'a> {
         self.put_sections(&bias_sections(&integers), false, Tally::default())
     }
 
+    /// How large the numbers of a matrix are, with the gains in front of it.
+    pub(super) fn extent(
+        &mut self,
+        name: &str,
+        (rows, columns): (u32, u32),
+        gains: Option<&Values>,
+    ) -> Result<Extent, ConvertError> {
+        let sheet = self.sheet(name, &[rows as usize, columns as usize])?;
+        let measure =
+            |piece: Range<usize>| Ok(Extent::of(&sheet.numbers(piece)?, sheet.columns, gains));
+        let mut all = Extent::default();
+        self.in_pieces(&sheet, &measure, &mut |piece| all = std::mem::take(&mut all).and(piece))?;
+        Ok(all)
+    }
+
     /// Converts the matrix that will be the next tensor.
     pub(super) fn matrix(
         &mut self,
@@ -107,7 +143,9 @@ impl<'a> Work<'a> {
     ) -> Result<Pending, ConvertError> {
         let sheet = self.sheet(name, &[rows as usize, columns as usize])?;
         let numbers = |piece: Range<usize>| {
+            let first = piece.start;
             let mut values = sheet.numbers(piece)?;
+            values.shift(sheet.columns, first, manner.rows, manner.columns);
             if manner.times_root {
                 values.times_root(columns);
             }

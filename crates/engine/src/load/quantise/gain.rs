@@ -16,6 +16,8 @@ pub(crate) struct Gain {
     pub(crate) scales: NormScales,
     /// The square of the gain: what an error in the channel's weights is weighted by.
     pub(super) importance: Vec<f64>,
+    /// Bits that moved from each gain into the columns behind it.
+    pub(crate) columns: Vec<u8>,
 }
 
 /// Converts the gains of a norm; none if they are too large for 16 bits.
@@ -24,7 +26,14 @@ pub(crate) fn gain(values: &Values) -> Option<Gain> {
     let (gain_bits, integers) = integers(values)?;
     let scales = finest_norm(&integers, gain_bits, VALUE_BITS_MAX)?;
     let importance = values.0.iter().map(|gain| gain * gain).collect();
-    Some(Gain { integers, scales, importance })
+    Some(Gain { integers, scales, importance, columns: Vec::new() })
+}
+
+/// The same of gains from which some bits move into the columns behind them.
+// spec: ENGINE-15.11
+pub(crate) fn balanced_gain(mut values: Values, columns: Vec<u8>) -> Option<Gain> {
+    values.shift(1, 0, &columns, &[]);
+    Some(Gain { columns, ..gain(&values)? })
 }
 
 /// The same for the norm of a head, whose output turns.
@@ -32,7 +41,7 @@ pub(crate) fn gain(values: &Values) -> Option<Gain> {
 pub(crate) fn head_gain(values: &Values, most: u8) -> Option<Gain> {
     let (gain_bits, integers) = integers(values)?;
     let scales = finest_head_norm(&integers, gain_bits, most)?;
-    Some(Gain { integers, scales, importance: Vec::new() })
+    Some(Gain { integers, scales, importance: Vec::new(), columns: Vec::new() })
 }
 
 /// Fraction bits of gains, and the gains with them.

@@ -31,21 +31,24 @@ def rows_of(rows, gains):
     return [max(abs(w * g) for w, g in zip(row, gains)) for row in rows]
 
 
+def doublings(x, most):
+    """How often x can be doubled and be at most that; 0 or less where it is more already."""
+    k = exponent(most) - exponent(x)
+    return k - 1 if k > 0 and x * 2.0 ** min(k, 1023) > most else k
+
+
 def room(columns, group):
     """By how many bits each column may grow within its group."""
-    out = []
-    for at in range(0, len(columns), group):
-        own = [exponent(c) for c in columns[at : at + group]]
-        out += [max(own) - e for e in own]
-    return out
+    parts = [columns[at : at + group] for at in range(0, len(columns), group)]
+    return [doublings(c, max(part)) for part in parts for c in part]
 
 
 def bits_to_move(sizes, room):
     total = 0.0
     for size in sizes:
         total += abs(size)
-    mean = exponent(total / len(sizes))
-    return [min(max(min(exponent(abs(s)) - mean, r), 0), 15) for s, r in zip(sizes, room)]
+    mean = total / len(sizes)
+    return [min(max(min(doublings(mean, abs(s)), r), 0), 15) for s, r in zip(sizes, room)]
 
 
 def shift(rows, out=(), into=()):

@@ -18,7 +18,7 @@ if ! "$python" -c 'import torch, transformers' 2>/dev/null; then
   python=$out/python/bin/python
   "$python" -m pip install --quiet torch transformers safetensors
 fi
-cargo build --quiet --release -p mutirao-learn --examples
+cargo build --quiet --release --workspace --examples
 lessons=target/release/examples/dump_lessons
 "$lessons" 7 12000 >"$out/lessons.txt"
 "$lessons" 8 600 test >"$out/held-out.txt"

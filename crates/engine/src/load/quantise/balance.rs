@@ -61,12 +61,11 @@ impl Extent {
         Values(rows)
     }
 
-    /// By how many bits each column may grow and still have no higher power of two than the
-    /// largest of its group.
+    /// By how many bits each column may grow and still be no larger than the largest of its group.
     pub(crate) fn room(&self, group: usize) -> Vec<i32> {
         let room = |group: &[f64]| {
-            let most = exponent(largest(group));
-            group.iter().map(|column| most - exponent(*column)).collect::<Vec<_>>()
+            let most = largest(group);
+            group.iter().map(|column| doublings(*column, most)).collect::<Vec<_>>()
         };
         self.columns.chunks(group).flat_map(room).collect()
     }
@@ -78,12 +77,20 @@ impl Extent {
 pub(crate) fn bits_to_move(sizes: &Values, room: &[i32]) -> Vec<u8> {
     let sum: f64 = sizes.0.iter().fold(0.0, |sum, size| sum + size.abs());
     let count = u32::try_from(sizes.0.len()).expect("a width of op set 1");
-    let mean = exponent(sum / f64::from(count));
+    let mean = sum / f64::from(count);
     let bits = |(size, room): (&f64, &i32)| {
-        let bits = (exponent(size.abs()) - mean).min(*room).clamp(0, MOST);
+        let bits = doublings(mean, size.abs()).min(*room).clamp(0, MOST);
         u8::try_from(bits).expect("at most 15")
     };
     sizes.0.iter().zip(room).map(bits).collect()
+}
+
+/// How often a number can be doubled and be no larger than another; below nothing, or nothing,
+/// where it is larger already.
+fn doublings(number: f64, most: f64) -> i32 {
+    let bits = exponent(most) - exponent(number);
+    let is_less = bits > 0 && number * power_of_two(bits.min(1023)) > most;
+    bits - i32::from(is_less)
 }
 
 fn largest(numbers: &[f64]) -> f64 {
@@ -118,12 +125,12 @@ mod tests {
         // spec: ENGINE-15.11
         let weights = [1.0, 0.2, 0.5, 0.9, -0.7, 0.05, 0.6, -1.0];
         let room = extent(&weights, 4).room(64);
-        assert_eq!(room, [0, 3, 1, 0]);
-        let gains = Values(vec![1.0, 16.0, 1.0, -16.0]);
-        assert_eq!(bits_to_move(&gains, &room), [0, 1, 0, 0], "down to the mean, 8.5");
+        assert_eq!(room, [0, 2, 0, 0], "0.6 times two is more than one");
+        let gains = Values(vec![1.0, -16.0, 1.0, 1.0]);
+        assert_eq!(bits_to_move(&gains, &room), [0, 1, 0, 0], "not below the mean, 4.75");
         let gains = Values([vec![1.0; 60], vec![1.0, 64.0, 1.0, 64.0]].concat());
         let room = [vec![0; 60], room].concat();
-        assert_eq!(bits_to_move(&gains, &room)[60..], [0, 3, 0, 0], "no further than its group");
+        assert_eq!(bits_to_move(&gains, &room)[60..], [0, 2, 0, 0], "no further than its group");
     }
 
     #[test]

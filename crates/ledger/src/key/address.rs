@@ -5,6 +5,7 @@
 //! one network re-encoded under the other's prefix is refused.
 
 use crate::curve::{Point, expand};
+use crate::note::memo::MEMO_BYTES_MAX;
 use bech32::primitives::decode::CheckedHrpstring;
 use bech32::{Bech32m, Hrp};
 use mutirao_wire::Decode;
@@ -220,8 +221,10 @@ impl PaymentLink {
                 self.amount = Some(amount.ok_or(AddressError::Link("the amount is no number"))?);
             }
             Some(("memo", value)) if self.memo.is_none() => {
-                let memo = unescape(value);
-                self.memo = Some(memo.ok_or(AddressError::Link("the memo is not text"))?);
+                let memo = unescape(value).ok_or(AddressError::Link("the memo is not text"))?;
+                let fits = memo.len() <= MEMO_BYTES_MAX;
+                let memo = fits.then_some(memo);
+                self.memo = Some(memo.ok_or(AddressError::Link("the memo fits no note"))?);
             }
             _ => return Err(AddressError::Link("it asks for something unknown, or twice")),
         }
@@ -335,6 +338,22 @@ mod tests {
         let text = link.to_string();
         assert!(text.contains("amount=1.500000"));
         assert_eq!(text.parse(), Ok(link));
+    }
+
+    // spec: LEDGER-2.5
+    #[test]
+    fn every_link_that_is_read_reads_back_however_its_memo_was_written() {
+        let address = address(Network::Main, 0);
+        for (letter, bytes) in [('[', MEMO_BYTES_MAX), ('a', MEMO_BYTES_MAX), ('[', 0)] {
+            let memo: String = std::iter::repeat_n(letter, bytes).collect();
+            let link: PaymentLink =
+                format!("mutirao:{address}?amount=1&memo={memo}").parse().unwrap();
+            assert_eq!(link.to_string().parse(), Ok(link));
+        }
+        // One more would fit the link as it stands, and no link once it is escaped, nor any note.
+        let memo = "[".repeat(MEMO_BYTES_MAX + 1);
+        let link = format!("mutirao:{address}?memo={memo}").parse::<PaymentLink>();
+        assert_eq!(link, Err(AddressError::Link("the memo fits no note")));
     }
 
     // spec: LEDGER-2.5

@@ -1,6 +1,6 @@
 //! Both halves of a session against a partner that says whatever it likes, whenever it likes.
 
-use mutirao_market::session::client::{Action, Attempt, Client, Event, Mode, Policy};
+use mutirao_market::session::client::{Action, Attempt, Client, Event, Means, Mode, Policy};
 use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
 use mutirao_market::session::provider::{self, Desk, Provider};
 use mutirao_wire::{
@@ -53,6 +53,12 @@ fn job() -> Job {
     }
 }
 
+/// The channel towards a party; the third has none.
+fn means(party: u8) -> Means {
+    let channel = if party == 3 { ChannelId::NONE } else { ChannelId(Digest([party; 32])) };
+    Means { channel, left: Amount(500) }
+}
+
 fn policy(mode: Mode) -> Policy {
     Policy {
         mode,
@@ -61,6 +67,8 @@ fn policy(mode: Mode) -> Policy {
         deadline_ms: DEADLINE,
         vocabulary: VOCABULARY,
         newcomers: BTreeSet::new(),
+        cap: Amount(1_000),
+        means: (1..4).map(|party| (offer(party).offer.provider, means(party))).collect(),
     }
 }
 
@@ -130,6 +138,10 @@ fn event(script: &mut Script<'_>, seen: &Seen) -> Option<Event> {
             let (upto, diverges) = (u32::from(script.byte()?), script.byte()?);
             Event::Replayed { upto, diverges: (diverges < 64).then_some(diverges.into()) }
         }
+        124 => {
+            let (missing, why) = (Amount(script.byte()?.into()), "no voucher".into());
+            Event::CannotPay { attempt, missing, why }
+        }
         120..=123 => Event::Cancel { index: u32::from(script.byte()?) },
         _ => Event::Lost(attempt, "gone".into()),
     })
@@ -163,7 +175,11 @@ fn provide(mut script: Script<'_>) {
 }
 
 fn heard(what: u8, script: &mut Script<'_>) -> Option<provider::Event> {
-    let frame = |frame| provider::Event::Frame { frame, free: what & 1 == 0 };
+    let frame = |frame| provider::Event::Frame {
+        frame,
+        free: what & 1 == 0,
+        holds: (what & 2 == 0).then_some(Amount(500)),
+    };
     Some(match what & 0x7f {
         0..=31 => frame(ClientFrame::Open {
             order: order(script.byte()?),
@@ -180,8 +196,10 @@ fn heard(what: u8, script: &mut Script<'_>) -> Option<provider::Event> {
         112..=115 => provider::Event::PrefixDiverges(script.byte()?.into()),
         116..=119 => {
             let (done, total) = (script.byte()?.into(), script.byte()?.into());
-            provider::Event::Reading { done, total }
+            provider::Event::Reading { done, total, cached: u32::from(what & 1) }
         }
+        120 => provider::Event::Unpaid("no voucher".into()),
+        121..=123 => provider::Event::Paid(Amount(script.byte()?.into())),
         _ => provider::Event::Finished(if what & 2 == 0 { Finish::Eos } else { Finish::Length }),
     })
 }
@@ -191,8 +209,9 @@ fn order(start: u8) -> Order {
     Order {
         job: job().commitment(),
         provider: offer.offer.provider,
-        channel: ChannelId::NONE,
+        channel: ChannelId(Digest([start % 3; 32])),
         prices: offer.offer.prices,
+        ceiling: Amount(u64::from(start % 32) * 4),
         start: u32::from(start) / 64,
         deadline_ms: DEADLINE,
         privacy: Privacy::Circle,

@@ -1,5 +1,6 @@
 //! Streams between clients and providers: late, cut or lost, but never out of order.
 
+use crate::tally::Tally;
 use mutirao_market::Millis;
 use mutirao_market::session::client::Attempt;
 use std::collections::VecDeque;
@@ -68,6 +69,8 @@ pub struct Cable {
     pub heard: bool,
     /// Tokens that arrived after the last checkpoint.
     pub unsigned: u32,
+    /// What arrived, in money.
+    pub heard_of: Option<Tally>,
 }
 
 impl Cable {
@@ -75,7 +78,7 @@ impl Cable {
     #[must_use]
     pub fn new(ask: usize, attempt: Attempt, provider: usize) -> Self {
         let (up, down) = (Lane::default(), Lane::default());
-        Self { ask, attempt, provider, up, down, heard: true, unsigned: 0 }
+        Self { ask, attempt, provider, up, down, heard: true, unsigned: 0, heard_of: None }
     }
 
     /// One direction of it.

@@ -3,8 +3,10 @@
 //! The judge trusts no state machine: it reads tokens that users saw, files that clients would
 //! keep, and statements that providers signed, and lets a third party's verification decide.
 
+mod money;
+
 use crate::mind::{Mind, count};
-use crate::plan::Kind;
+use crate::plan::{Kind, Purse};
 use crate::record::{AskRecord, Ending, Left, Shown, Signed, Told, TrialRecord};
 use mutirao_market::audit::{self, Conviction, Replay, Replayer};
 use mutirao_market::session::client::{Mode, Outcome, SessionError};
@@ -46,6 +48,8 @@ pub fn judge(trial: &TrialRecord) -> Vec<Violation> {
         let wrong = case.wrongs().into_iter();
         found.extend(wrong.map(|what| Violation { ask: Some(number), what }));
     }
+    let money = money::wrongs(trial).into_iter();
+    found.extend(money.map(|(ask, what)| Violation { ask, what }));
     found
 }
 
@@ -109,6 +113,7 @@ impl Case<'_> {
 
     fn ended(&self) -> Option<String> {
         match self.ask.endings.as_slice() {
+            [] if self.ask.vanished => None,
             [] => Some("it never ended".into()),
             [Ending::Done(outcome)] => self.done(outcome),
             [Ending::Failed(error)] => self.failed(error),
@@ -174,6 +179,9 @@ impl Case<'_> {
 
     /// The only way to fail is to name a lie that was shown.
     fn failed(&self, error: &SessionError) -> Option<String> {
+        if is_unpaid(self.ask) {
+            return None;
+        }
         let SessionError::AnswerDiverged { position, provider, evidence } = error else {
             return Some(format!("there is no answer: {error}"));
         };
@@ -277,6 +285,14 @@ impl Case<'_> {
     }
 }
 
+/// Whether a miser has no answer because it did not pay.
+// spec: SESSION-7.6
+fn is_unpaid(ask: &AskRecord) -> bool {
+    let nobody = |error: &SessionError| matches!(error, SessionError::NobodyLeft { .. });
+    let left = matches!(ask.endings.first(), Some(Ending::Failed(error)) if nobody(error));
+    left && ask.plan.purse != Purse::Honest
+}
+
 /// How an answer ended, for the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -286,6 +302,8 @@ pub enum Verdict {
     Evidence,
     /// It ended at a lie that its author never signed.
     Unsigned,
+    /// Its client did not pay, or vanished.
+    Unpaid,
     /// Neither: a violation says what.
     Wrong,
 }
@@ -293,7 +311,9 @@ pub enum Verdict {
 /// How an answer ended, for the table; what is wrong with it, [`judge`] says.
 #[must_use]
 pub fn verdict(ask: &AskRecord, mind: &Mind) -> Verdict {
-    let Some(ending) = ask.endings.first() else { return Verdict::Wrong };
+    let Some(ending) = ask.endings.first() else {
+        return if ask.vanished { Verdict::Unpaid } else { Verdict::Wrong };
+    };
     match ending {
         Ending::Done(outcome) => {
             let exact = mind.clone().replay(
@@ -306,6 +326,7 @@ pub fn verdict(ask: &AskRecord, mind: &Mind) -> Verdict {
         Ending::Failed(error) => match &**error {
             SessionError::AnswerDiverged { evidence: Some(_), .. } => Verdict::Evidence,
             SessionError::AnswerDiverged { .. } => Verdict::Unsigned,
+            _ if is_unpaid(ask) => Verdict::Unpaid,
             _ => Verdict::Wrong,
         },
         Ending::NobodyFits => Verdict::Wrong,

@@ -13,6 +13,7 @@ pub mod mind;
 pub mod plan;
 pub mod record;
 pub mod table;
+pub mod tally;
 pub mod tongue;
 pub mod trial;
 pub mod world;

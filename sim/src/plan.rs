@@ -44,11 +44,15 @@ pub enum Kind {
     Double,
     /// Checkpoints are not sent.
     Mute,
+    /// A client stops to pay, or forges its vouchers.
+    Miser,
+    /// A client vanishes.
+    Vanish,
 }
 
 impl Kind {
     /// All of them, in the order in which seeds take turns.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Calm,
         Self::Death,
         Self::Freeze,
@@ -64,6 +68,8 @@ impl Kind {
         Self::Busy,
         Self::Double,
         Self::Mute,
+        Self::Miser,
+        Self::Vanish,
     ];
 
     /// The kind of a trial; neighbouring seeds try all kinds in turn.
@@ -92,6 +98,8 @@ impl Kind {
             Self::Busy => "busy, repriced",
             Self::Double => "two deaths",
             Self::Mute => "checkpoints withheld",
+            Self::Miser => "client stops paying",
+            Self::Vanish => "client vanishes",
         }
     }
 
@@ -204,6 +212,19 @@ pub enum Wish {
         /// Tokens that are taken back, if there are so many.
         back: u32,
     },
+    /// The client dies as soon as it shows so many tokens.
+    Vanish(u32),
+}
+
+/// How a client pays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purse {
+    /// As it should.
+    Honest,
+    /// With so many vouchers, and then with none.
+    Stops(u32),
+    /// With so many vouchers, and then with forged ones.
+    Forges(u32),
 }
 
 /// One answer that somebody wants.
@@ -219,6 +240,8 @@ pub struct AskPlan {
     pub mode: Mode,
     /// Whether and how the client ends it before its end.
     pub wish: Wish,
+    /// How the client pays.
+    pub purse: Purse,
     /// The unbroken run of the same engine.
     pub truth: Vec<Token>,
     /// How that ends.
@@ -320,10 +343,19 @@ fn ask(chance: &mut Chance, kind: Kind, mind: &Mind, client: usize) -> Result<As
         }
         let audit = kind.lies() && chance.one_in(2) || chance.one_in(8);
         let mode = if chance.one_in(2) { Mode::Checked } else { Mode::Streamed { audit } };
-        let wish = wish(chance, count(&truth));
+        let wish = match kind {
+            Kind::Vanish => Wish::Vanish(chance.count(1, count(&truth).max(1))),
+            _ => wish(chance, count(&truth)),
+        };
+        let purse = if kind == Kind::Miser { purse(chance) } else { Purse::Honest };
         let pause = chance.within(0, 400);
-        return Ok(AskPlan { client, pause, job, mode, wish, truth, end });
+        return Ok(AskPlan { client, pause, job, mode, wish, purse, truth, end });
     }
+}
+
+fn purse(chance: &mut Chance) -> Purse {
+    let after = chance.count(0, 6);
+    if chance.one_in(2) { Purse::Stops(after) } else { Purse::Forges(after) }
 }
 
 fn wish(chance: &mut Chance, length: u32) -> Wish {
@@ -383,7 +415,7 @@ fn misfortunes(chance: &mut Chance, kind: Kind, asks: &[AskPlan]) -> Vec<Misfort
     let length = count(&asks[ask].truth);
     let one = |moment, fault| vec![Misfortune { ask, moment, fault }];
     match kind {
-        Kind::Calm | Kind::Busy => Vec::new(),
+        Kind::Calm | Kind::Busy | Kind::Miser | Kind::Vanish => Vec::new(),
         Kind::LieEarly => one(within(chance, 0, length.min(16)), Fault::Lie(Lie::Token)),
         Kind::LieLate => one(within(chance, length.min(17) - 1, length), Fault::Lie(Lie::Token)),
         Kind::LieEnd => one(within(chance, 0, length), Fault::Lie(wrong_end(chance, length))),

@@ -6,7 +6,8 @@ use crate::plan::{AskPlan, Kind};
 use mutirao_market::Millis;
 use mutirao_market::session::client::{Outcome, SessionError};
 use mutirao_wire::bundle::Evidence;
-use mutirao_wire::{Digest, PeerKey, SignedCheckpoint, SignedReceipt, Token};
+use mutirao_wire::{Amount, ChannelId, Digest, PeerKey, SignedCheckpoint, SignedReceipt, Token};
+use std::collections::BTreeMap;
 
 /// A token that a user saw.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +67,10 @@ pub struct AskRecord {
     pub unsigned: Vec<u32>,
     /// Why providers refused, apart from having no room or other prices.
     pub breaches: Vec<String>,
+    /// How many vouchers the client drew, or should have drawn.
+    pub drawn: u32,
+    /// Whether the client vanished in the middle.
+    pub vanished: bool,
     /// After how many tokens the client ended it, if it did.
     pub cancelled: Option<u32>,
     /// How it ended; once, if all is well.
@@ -86,6 +91,8 @@ impl AskRecord {
             refused: Vec::new(),
             unsigned: Vec::new(),
             breaches: Vec::new(),
+            drawn: 0,
+            vanished: false,
             cancelled: None,
             endings: Vec::new(),
         }
@@ -96,6 +103,38 @@ impl AskRecord {
     pub fn gaps(&self) -> Vec<Millis> {
         let pairs = self.shown.windows(2).filter(|two| two[0].provider != two[1].provider);
         pairs.map(|two| two[1].at - two[0].at).collect()
+    }
+}
+
+/// The money of one attempt.
+#[derive(Debug, Clone, Copy)]
+pub struct Account {
+    /// For which answer.
+    pub ask: usize,
+    /// With whom.
+    pub provider: PeerKey,
+    /// The most that may be unpaid.
+    pub step: Amount,
+    /// The most that may be paid.
+    pub ceiling: Amount,
+    /// What all that the provider told costs.
+    pub told: Amount,
+    /// What of it reached the client and asked to be paid for.
+    pub announced: Amount,
+    /// What the client drew vouchers for.
+    pub drawn: Amount,
+    /// What of them reached the provider.
+    pub redeemed: Amount,
+    /// The most that was told beyond what was redeemed, at any time.
+    pub exposed: Amount,
+}
+
+impl Default for Account {
+    fn default() -> Self {
+        let (provider, none) = (PeerKey([0; 32]), Amount::ZERO);
+        let (step, ceiling, told, announced) = (none, none, none, none);
+        let (drawn, redeemed, exposed) = (none, none, none);
+        Self { ask: 0, provider, step, ceiling, told, announced, drawn, redeemed, exposed }
     }
 }
 
@@ -138,6 +177,10 @@ pub struct TrialRecord {
     pub struck: usize,
     /// How often a provider refused.
     pub refusals: usize,
+    /// The money of each attempt, by the number of its cable.
+    pub accounts: BTreeMap<usize, Account>,
+    /// What was drawn from each channel, and what its provider holds a voucher for.
+    pub channels: BTreeMap<ChannelId, (u64, u64)>,
     /// Places of living providers that are still taken.
     pub places_taken: u32,
     /// Whether the world came to rest by itself.

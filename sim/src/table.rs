@@ -22,6 +22,8 @@ pub struct Line {
     pub evidence: u64,
     /// Answers that ended at a lie which its author never signed.
     pub unsigned: u64,
+    /// Answers whose client did not pay, or vanished.
+    pub unpaid: u64,
     /// Providers that were tried after the first of an answer.
     pub failovers: u64,
     /// Tokens that users saw.
@@ -40,6 +42,7 @@ impl Line {
                 Verdict::Equal => self.equal += 1,
                 Verdict::Evidence => self.evidence += 1,
                 Verdict::Unsigned => self.unsigned += 1,
+                Verdict::Unpaid => self.unpaid += 1,
                 Verdict::Wrong => {}
             }
             self.failovers += ask.dialled.len().saturating_sub(1) as u64;
@@ -58,6 +61,7 @@ impl Line {
             equal: sum.equal + line.equal,
             evidence: sum.evidence + line.evidence,
             unsigned: sum.unsigned + line.unsigned,
+            unpaid: sum.unpaid + line.unpaid,
             failovers: sum.failovers + line.failovers,
             tokens: sum.tokens + line.tokens,
             gaps: (sum.gaps.0 + line.gaps.0, sum.gaps.1 + line.gaps.1),
@@ -71,13 +75,13 @@ impl Line {
     }
 
     fn write(&self, f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
-        let Self { trials, struck, answers, equal, evidence, unsigned, failovers, tokens, .. } =
-            self;
+        let Self { trials, struck, answers, equal, evidence, unsigned, unpaid, .. } = self;
+        let Self { failovers, tokens, .. } = self;
         let gap = self.mean_gap();
         writeln!(
             f,
             "{name:<20} {trials:>6} {struck:>6} {answers:>7} {equal:>7} {evidence:>8} \
-             {unsigned:>8} {failovers:>9} {tokens:>7} {gap:>8}"
+             {unsigned:>8} {unpaid:>7} {failovers:>9} {tokens:>7} {gap:>8}"
         )
     }
 }
@@ -111,7 +115,7 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:<20} {:>6} {:>6} {:>7} {:>7} {:>8} {:>8} {:>9} {:>7} {:>8}",
+            "{:<20} {:>6} {:>6} {:>7} {:>7} {:>8} {:>8} {:>7} {:>9} {:>7} {:>8}",
             "kind",
             "trials",
             "struck",
@@ -119,6 +123,7 @@ impl fmt::Display for Table {
             "equal",
             "evidence",
             "unsigned",
+            "unpaid",
             "failovers",
             "tokens",
             "gap ms"

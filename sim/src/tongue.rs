@@ -82,7 +82,7 @@ impl Tongue {
         match self.generation.prefill(SLICE, &Serial) {
             Ok(Prefill::Working { done, total }) => {
                 let number = |tokens: usize| u32::try_from(tokens).unwrap_or(u32::MAX);
-                Event::Reading { done: number(done), total: number(total) }
+                Event::Reading { done: number(done), total: number(total), cached: 0 }
             }
             Ok(Prefill::Ready) => {
                 self.ready = true;

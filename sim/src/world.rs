@@ -5,6 +5,7 @@
 //! the network and bad luck are invented here.
 
 mod asking;
+mod paying;
 mod serving;
 mod traffic;
 
@@ -19,7 +20,7 @@ use mutirao_market::Millis;
 use mutirao_market::standing::Standing;
 use mutirao_wire::Digest;
 use serving::Server;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// More events than any honest trial has: a world that does not come to rest is stopped here.
 const EVENTS_MAX: u64 = 200_000;
@@ -48,6 +49,8 @@ enum Happening {
     Idle(usize),
     /// A provider waited for a farewell for long enough.
     Parting(usize),
+    /// A provider waited for a voucher since then.
+    Due(usize, Millis),
     /// A client does not want its answer after all.
     Regret(usize),
     /// A client's replay is done: so many tokens, and the first wrong one.
@@ -87,6 +90,8 @@ impl World {
             struck: 0,
             refusals: 0,
             places_taken: 0,
+            accounts: BTreeMap::new(),
+            channels: BTreeMap::new(),
             rested: false,
             events: 0,
             hash: Digest::of("mutirao sim world", &[&plan.seed.to_le_bytes()]),
@@ -133,6 +138,7 @@ impl World {
             Happening::Work(cable) => self.work(cable),
             Happening::Idle(cable) => self.cut(cable),
             Happening::Parting(cable) => self.part(cable),
+            Happening::Due(cable, since) => self.due(cable, since),
             Happening::Regret(ask) => self.regret(ask),
             Happening::Replayed(ask, upto, diverges) => self.replayed(ask, upto, diverges),
         }

@@ -5,7 +5,7 @@ use mutirao_market::session::client::{Mode, SessionError};
 use mutirao_sim::judge::judge;
 use mutirao_sim::mind::Minds;
 use mutirao_sim::plan::Kind;
-use mutirao_sim::record::{AskRecord, Ending, Told, TrialRecord};
+use mutirao_sim::record::{Account, AskRecord, Ending, Told, TrialRecord};
 use mutirao_sim::trial::{Trial, Trials, hold, hold_many};
 use mutirao_sim::world::Sabotage;
 use mutirao_wire::{Finish, PeerKey, Token};
@@ -23,7 +23,7 @@ fn trial(seed: u64) -> Trial {
 fn holds(trials: &Trials) {
     assert!(trials.violations.is_empty(), "{}\n{:#?}", trials.table, trials.violations);
     let sum = trials.table.sum();
-    assert_eq!(sum.answers, sum.equal + sum.evidence + sum.unsigned);
+    assert_eq!(sum.answers, sum.equal + sum.evidence + sum.unsigned + sum.unpaid);
     assert!(sum.evidence > 0 && sum.failovers > sum.trials, "{}", trials.table);
     for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Calm) {
         assert!(trials.table.line(kind).struck > 0, "{kind:?}\n{}", trials.table);
@@ -201,4 +201,32 @@ fn seeds_that_found_a_fault_stay_without_one() {
     for seed in [14, 39, 159, 414, 803, 863, 1145, 1148, 1222] {
         assert_eq!(hold(seed, &minds, None).expect("a trial").violations, [], "seed {seed}");
     }
+}
+
+#[test]
+fn the_judge_sees_money_that_is_lost_gained_or_made_up() {
+    let account = |record: &mut TrialRecord, change: fn(&mut Account)| {
+        let paid = |account: &&mut Account| account.redeemed.0 > 0;
+        change(record.accounts.values_mut().find(paid).expect("somebody was paid"));
+    };
+    complains("unpaid, a step is", |record, _| {
+        account(record, |account| account.exposed.0 = account.step.0 + 1);
+    });
+    complains("was announced", |record, _| {
+        account(record, |account| account.announced.0 = account.drawn.0 - 1);
+    });
+    complains("below a ceiling", |record, _| {
+        account(record, |account| account.ceiling.0 = account.drawn.0 - 1);
+    });
+    complains("redeemed", |record, _| {
+        account(record, |account| account.redeemed.0 = account.drawn.0 + 1);
+    });
+    complains("was drawn from channels", |record, _| {
+        record.channels.values_mut().for_each(|(drawn, _)| *drawn += 1);
+    });
+    complains("is said to be paid", |record, _| {
+        if let Some(Ending::Done(outcome)) = record.asks[0].endings.first_mut() {
+            outcome.payments.clear();
+        }
+    });
 }

@@ -26,6 +26,8 @@ pub enum Unfit {
     Banned,
     /// The provider is not in the user's circle.
     OutsideCircle,
+    /// Its first token would cost more than may be spent.
+    TooDear,
 }
 
 impl Unfit {
@@ -40,6 +42,7 @@ impl Unfit {
             Self::TakesNone => "its limits leave room for no job",
             Self::Banned => "it was caught with a wrong token",
             Self::OutsideCircle => "it is not in your circle",
+            Self::TooDear => "its first token costs more than your cap allows; see --max-price",
         }
     }
 }
@@ -53,6 +56,8 @@ pub struct Question<'a> {
     pub privacy: Privacy,
     /// The nodes that the user listed; on the level `local`, this node alone.
     pub circle: &'a BTreeSet<PeerKey>,
+    /// The most that the answer may cost; nothing is spent without a cap.
+    pub cap: Amount,
     /// What is remembered.
     pub standing: &'a Standing,
     /// The time.
@@ -97,19 +102,30 @@ impl Question<'_> {
             (tokens > u64::from(offer.context), Unfit::TooLong),
             (offer.limits.is_some_and(takes_none), Unfit::TakesNone),
             (self.standing.is_banned(&offer.provider), Unfit::Banned),
+            (self.is_too_dear(signed), Unfit::TooDear),
             (!signed.verifies(), Unfit::Forged),
         ]
         .into_iter()
         .find_map(|(unfit, why)| unfit.then_some(why))
     }
 
+    /// Whether not even one token can be paid.
+    // spec: SESSION-7.5
+    fn is_too_dear(&self, signed: &SignedOffer) -> bool {
+        self.price(signed, 1).is_none_or(|price| price > self.cap)
+    }
+
+    /// What reading the prompt and writing so many tokens costs.
+    fn price(&self, signed: &SignedOffer, tokens: u32) -> Option<Amount> {
+        let prices = &signed.offer.prices;
+        let input = prices.input.per_thousand(self.job.prompt.len() as u64)?;
+        input.checked_add(prices.output.per_thousand(tokens.into())?)
+    }
+
     fn rank(&self, signed: &SignedOffer) -> (Amount, u32, Millis, PeerKey) {
         let offer = &signed.offer;
         let record = self.standing.of(&offer.provider);
-        let input = offer.prices.input.per_thousand(self.job.prompt.len() as u64);
-        let output = offer.prices.output.per_thousand(self.job.max_tokens.into());
-        let price = input.zip(output).and_then(|(one, other)| one.checked_add(other));
-        let price = price.unwrap_or(Amount(u64::MAX));
+        let price = self.price(signed, self.job.max_tokens).unwrap_or(Amount(u64::MAX));
         (price, record.failures, record.first_token_ms, offer.provider)
     }
 }

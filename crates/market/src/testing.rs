@@ -3,11 +3,12 @@
 
 use crate::audit::{ModelFacts, Replay, Replayer};
 use crate::session::client::natural_finish;
+use crate::session::payment::{Work, owed};
 use crate::session::provider::Desk;
 use mutirao_wire::bundle::{Opening, ReceiptBundle};
 use mutirao_wire::{
-    Amount, Digest, Encode, Finish, Job, ModelId, Offer, OpSet, PeerKey, Prices, Sampling,
-    SignedOffer, SigningKey, Token,
+    Amount, Digest, Encode, Finish, Job, ModelId, Offer, OpSet, Order, PeerKey, Prices, Sampling,
+    Served, SignedOffer, SigningKey, Token,
 };
 use std::convert::Infallible;
 
@@ -90,6 +91,12 @@ pub fn unsigned_offer(party: u8) -> Offer {
 /// Its offer for the toy model.
 pub fn offer(party: u8) -> SignedOffer {
     unsigned_offer(party).sign(&key(party))
+}
+
+/// What an answer costs.
+pub fn price(order: &Order, job: &Job, served: Served) -> Option<Amount> {
+    let prompt = count(job.prompt.len());
+    owed(order, prompt, Work::whole(prompt, served, 0))
 }
 
 /// What it serves with.

@@ -16,6 +16,6 @@ pub use link::{BoxFuture, FrameReceiver, FrameSender, Link, Net, NetError};
 pub use ticket::{ADDRESSES_MAX, Ticket, TicketError};
 
 /// The protocol spoken on a connection.
-pub const ALPN: &[u8] = b"mutirao/session/1";
+pub const ALPN: &[u8] = b"mutirao/session/2";
 /// The protocol by which a ledger is asked: a frame for each question, a frame for each answer.
 pub const LEDGER_ALPN: &[u8] = b"mutirao/ledger/1";

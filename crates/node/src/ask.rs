@@ -20,8 +20,8 @@ use conduct::Conduct;
 use errand::Errand;
 use mutirao_market::session::client::{Mode, Outcome, Policy, audit_drawn};
 use mutirao_wire::bundle::{Message, Opening, ReceiptBundle, TextOpening};
-use mutirao_wire::{Finish, Job, PeerKey, Privacy, ReceiptId, Sampling, Token};
-use std::collections::BTreeSet;
+use mutirao_wire::{Amount, Finish, Job, PeerKey, Privacy, ReceiptId, Sampling, Token};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -204,6 +204,8 @@ impl Node {
             },
             deadline_ms: errand.clock.now() + DEADLINE.as_millis() as u64,
             vocabulary: opened.model.vocabulary(),
+            cap: Amount::ZERO,
+            means: BTreeMap::new(),
             newcomers: if audits { errand.newcomers() } else { BTreeSet::new() },
         })
     }

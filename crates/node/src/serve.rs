@@ -12,7 +12,7 @@ use crate::workshop::{EVENTS_WAITING, Outlet, Task, Who, Workshop};
 use mutirao_engine::Model;
 use mutirao_market::Millis;
 use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
-use mutirao_market::session::provider::{Action, Desk, Event, FAREWELL_PATIENCE, Provider};
+use mutirao_market::session::provider::{Action, Desk, Event, Provider};
 use mutirao_net::{Link, Net};
 use mutirao_wire::{Job, Offer, OfferLimits, PeerKey, Prices, Token};
 use std::sync::Arc;
@@ -97,13 +97,11 @@ impl Counter {
         let mut work = Work { counter: self, peer, written, place: None, stop: Arc::default() };
         let mut session = Provider::new(work.counter.desk());
         while !session.is_over() {
-            let patience = match session.awaits_farewell() {
-                true => Duration::from_millis(FAREWELL_PATIENCE),
-                false => Duration::MAX,
-            };
+            let patience = session.patience().map_or(Duration::MAX, Duration::from_millis);
+            let unpaid = session.awaits_payment();
             let event = tokio::select! {
                 frame = inbox.recv() => work.event(frame),
-                event = engine.recv() => event.unwrap_or(Event::Gone),
+                event = engine.recv(), if !unpaid => event.unwrap_or(Event::Gone),
                 () = tokio::time::sleep(patience) => Event::Gone,
             };
             for action in session.handle(work.counter.clock.now(), event) {
@@ -135,7 +133,7 @@ impl Work {
                 {
                     self.place = self.counter.places.take(self.peer, self.counter.wanted(job));
                 }
-                Event::Frame { frame, free: self.place.is_some() }
+                Event::Frame { frame, free: self.place.is_some(), holds: None }
             }
             Some(Heard::Garbage(why)) => Event::BadFrame(why),
             Some(Heard::Gone(_)) | None => Event::Gone,
@@ -151,6 +149,9 @@ impl Work {
                 carried.send(&frame).await;
             }
             Action::Engage { job, prefix } => self.engage(job, prefix),
+            Action::Redeem { .. } => {
+                let _ = self.written.try_send(Event::Unpaid("nothing is sold here".into()));
+            }
             Action::Disengage | Action::Close => {
                 self.stop.store(true, Ordering::Relaxed);
                 self.place = None;

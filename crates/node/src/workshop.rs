@@ -14,7 +14,7 @@ mod tests;
 
 use crate::manners::Manners;
 use crate::threads::Threads;
-use mutirao_engine::run::prefill_together;
+use mutirao_engine::run::{common, prefill_together};
 use mutirao_engine::session::PASS_TOKENS;
 use mutirao_engine::{EngineError, Generation, Model, Prefill, Step};
 use mutirao_market::session::provider::Event;
@@ -118,6 +118,8 @@ struct Seat {
     who: Option<Who>,
     outlet: Outlet,
     manners: Arc<Manners>,
+    /// Tokens of the prompt that need not be read again.
+    cached: u32,
     /// Prompt and prefix are read and found right.
     speaks: bool,
     /// From one token to the next at least.
@@ -158,7 +160,7 @@ impl Seat {
         let event = match state {
             Ok(Prefill::Ready) => return self.speak(),
             Ok(Prefill::Working { done, total }) => {
-                Event::Reading { done: count(done), total: count(total) }
+                Event::Reading { done: count(done), total: count(total), cached: self.cached }
             }
             Ok(Prefill::PrefixDiverges { index, .. }) => Event::PrefixDiverges(count(index)),
             Err(error) => Event::BadJob(error.to_string()),
@@ -233,7 +235,10 @@ impl Room {
     fn seat(&mut self, task: Task) {
         let Task { job, prefix, who, outlet, manners, pace } = task;
         let model = self.model.clone();
-        let generation = match who.and_then(|who| self.shelf.take(who, &job.prompt)) {
+        let kept = who.and_then(|who| self.shelf.take(who, &job.prompt));
+        let known = kept.as_ref().map_or(0, |kept| common(kept.tokens(), &job.prompt));
+        let cached = count(known);
+        let generation = match kept {
             Some(kept) => Generation::after(model, job, prefix, kept),
             None => Generation::with_prefix(model, job, prefix),
         };
@@ -241,7 +246,8 @@ impl Room {
         let (speaks, due) = (false, Instant::now());
         match generation {
             Ok(generation) => {
-                self.seats.push(Seat { generation, who, outlet, manners, speaks, step, due });
+                let seat = Seat { generation, who, outlet, manners, cached, speaks, step, due };
+                self.seats.push(seat);
             }
             Err(error) => {
                 outlet.tell(Event::BadJob(error.to_string()));

@@ -20,6 +20,12 @@ impl Amount {
         self.0.checked_add(other.0).map(Self)
     }
 
+    /// What is left after taking `other` away; nothing when it is more.
+    #[must_use]
+    pub const fn saturating_sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
     /// The price of `count` tokens at this price per 1 000, rounded up, or `None` when it does not
     /// fit.
     #[must_use]
@@ -48,7 +54,7 @@ impl Decode for Amount {
     }
 }
 
-/// Prices per 1 000 tokens of each kind of work. All zero until the ledger exists.
+/// Prices per 1 000 tokens of each kind of work. All zero is free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Prices {
     /// Reading a prompt token.
@@ -62,6 +68,14 @@ pub struct Prices {
 }
 
 record!(Prices { input, cached_input, output, attest });
+
+impl Prices {
+    /// Whether nothing is asked for anything.
+    #[must_use]
+    pub fn are_free(&self) -> bool {
+        *self == Self::default()
+    }
+}
 
 #[cfg(test)]
 mod tests {

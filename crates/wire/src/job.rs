@@ -4,7 +4,7 @@
 //! does. After a failover the same job goes to another provider under a new [`Order`].
 //! Clauses: `docs/spec/session.md`, section 1.
 
-use crate::amount::Prices;
+use crate::amount::{Amount, Prices};
 use crate::codec::{Decode, DecodeError, Encode, Reader, put_list};
 use crate::digest::Digest;
 use crate::id::{
@@ -254,6 +254,8 @@ pub struct Order {
     pub channel: ChannelId,
     /// The prices agreed.
     pub prices: Prices,
+    /// The most that is paid under this order; nothing when free.
+    pub ceiling: Amount,
     /// Tokens of the answer that exist already and are handed over as a prefix.
     pub start: u32,
     /// When the deal lapses, in milliseconds since 1970.
@@ -262,7 +264,7 @@ pub struct Order {
     pub privacy: Privacy,
 }
 
-record!(Order { job, provider, channel, prices, start, deadline_ms, privacy });
+record!(Order { job, provider, channel, prices, ceiling, start, deadline_ms, privacy });
 
 impl Order {
     /// Binds the whole order. The job commitment in it is unguessable, so this hides the job too.

@@ -76,17 +76,17 @@ pub fn arb_prices() -> impl Strategy<Value = Prices> {
 pub fn arb_order(job: &Job) -> impl Strategy<Value = Order> + use<> {
     let job = job.commitment();
     let privacy = prop_oneof![Just(Privacy::Local), Just(Privacy::Circle), Just(Privacy::Open)];
-    (arb_signing_key(), arb_digest(), arb_prices(), any::<u32>(), any::<u64>(), privacy).prop_map(
-        move |(key, channel, prices, start, deadline_ms, privacy)| Order {
+    (arb_signing_key(), arb_digest(), arb_prices(), any::<u32>(), any::<[u64; 2]>(), privacy)
+        .prop_map(move |(key, channel, prices, start, [ceiling, deadline_ms], privacy)| Order {
             job,
             provider: key.peer_key(),
             channel: ChannelId(channel),
             prices,
+            ceiling: Amount(ceiling),
             start,
             deadline_ms,
             privacy,
-        },
-    )
+        })
 }
 
 /// A signed offer of `peer` that certifies `receipts`.

@@ -5,14 +5,15 @@ use crate::cable::{Cable, Packet, Way};
 use crate::mind::count;
 use crate::plan::{AskPlan, Wish};
 use crate::record::{Ending, Left, Shown};
+use crate::tally::Tally;
 use mutirao_market::Millis;
 use mutirao_market::audit::{Replay, Replayer};
 use mutirao_market::quote::Question;
 use mutirao_market::session::client::{Action, Attempt, Client, Event, Outcome, Policy};
-use mutirao_market::session::frame::ProviderFrame;
+use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
 use mutirao_wire::bundle::Evidence;
 use mutirao_wire::limits::CHECKPOINT_STEP;
-use mutirao_wire::{Decode, Encode, Finish, PeerKey, Privacy, SignedOffer, Token};
+use mutirao_wire::{Amount, Decode, Encode, Finish, PeerKey, Privacy, SignedOffer, Token};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How long an answer may take. Longer than all patience together, so that reaching it is a fault.
@@ -21,9 +22,9 @@ const DEADLINE: Millis = 120_000;
 /// One answer that a client waits for.
 #[derive(Debug)]
 pub(super) struct Asker {
-    plan: AskPlan,
+    pub(super) plan: AskPlan,
     client: Option<Client>,
-    cables: BTreeMap<Attempt, usize>,
+    pub(super) cables: BTreeMap<Attempt, usize>,
     armed: Option<Millis>,
 }
 
@@ -61,6 +62,8 @@ impl World {
             deadline_ms: self.agenda.now() + DEADLINE,
             vocabulary: self.mind.model.vocabulary(),
             newcomers: providers.filter(|provider| standing.is_new(provider)).collect(),
+            cap: Amount(u64::MAX),
+            means: self.means(plan.client),
         };
         let ends = self.mind.model.end_of_text().to_vec();
         let client = Client::new(plan.job.clone(), ends, policy, offers);
@@ -79,7 +82,8 @@ impl World {
         let plan = &self.askers[ask].plan;
         let (standing, circle) = (&self.standings[plan.client], &BTreeSet::new());
         let privacy = Privacy::Open;
-        Question { job: &plan.job, privacy, circle, standing, now }.route(offers).offers
+        let cap = Amount(u64::MAX);
+        Question { job: &plan.job, privacy, circle, cap, standing, now }.route(offers).offers
     }
 
     /// Hands an event to the client's half and does what it says.
@@ -107,8 +111,10 @@ impl World {
             Action::Dial(attempt, provider) => self.dial(ask, attempt, provider),
             Action::Send(attempt, frame) => {
                 let cable = *self.askers[ask].cables.get(&attempt)?;
+                self.books(cable, &frame);
                 self.put(cable, Way::Up, Packet::Frame(frame.to_bytes()));
             }
+            Action::Pay { attempt, more, paid, .. } => self.draw(ask, attempt, more, paid),
             Action::Hang(attempt) => self.hang(*self.askers[ask].cables.get(&attempt)?),
             Action::Release { index, token, provider } => {
                 return self.show(ask, index, token, provider);
@@ -121,6 +127,14 @@ impl World {
             Action::Failed(error) => self.end(ask, Ending::Failed(error)),
         }
         None
+    }
+
+    /// The books of an attempt begin with its order.
+    fn books(&mut self, cable: usize, frame: &ClientFrame) {
+        if let ClientFrame::Open { order, job, .. } = frame {
+            self.cables[cable].heard_of = Some(Tally::new(*order, job));
+            self.open_account(cable, order);
+        }
     }
 
     fn dial(&mut self, ask: usize, attempt: Attempt, provider: PeerKey) {
@@ -145,8 +159,24 @@ impl World {
         let at = self.agenda.now();
         self.record.asks[ask].shown.push(Shown { at, index, token, provider });
         let index = index + 1;
-        let enough = self.askers[ask].plan.wish == Wish::Stop(index);
-        enough.then(|| self.cancel(ask, index))
+        match self.askers[ask].plan.wish {
+            Wish::Stop(after) if after == index => Some(self.cancel(ask, index)),
+            Wish::Vanish(after) if after == index => {
+                self.vanish(ask);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// The client dies without a word; its machine closes nothing.
+    fn vanish(&mut self, ask: usize) {
+        self.askers[ask].client = None;
+        self.record.asks[ask].vanished = true;
+        self.record.struck += 1;
+        let cables: Vec<usize> = self.askers[ask].cables.values().copied().collect();
+        cables.into_iter().for_each(|cable| self.lose(cable));
+        self.ask_next(self.askers[ask].plan.client, ask + 1);
     }
 
     fn cancel(&mut self, ask: usize, index: u32) -> Event {
@@ -256,6 +286,7 @@ impl World {
             ProviderFrame::PrefixRefused { .. } => self.record.asks[ask].refused.push(key),
             _ => {}
         }
+        self.book_heard(cable, &frame);
         self.drive(ask, Event::Frame(attempt, frame));
         let Cable { heard, unsigned, .. } = self.cables[cable];
         if let Some(place) = token.filter(|_| heard && unsigned > CHECKPOINT_STEP) {

@@ -5,13 +5,14 @@ use crate::agenda::DAWN;
 use crate::cable::{Packet, Way};
 use crate::chance::Chance;
 use crate::mind::{Mind, count};
-use crate::plan::{Fault, Misfortune, Moment, ProviderPlan};
+use crate::plan::{Fault, Misfortune, Moment, ProviderPlan, Purse};
 use crate::record::{Signed, Told};
+use crate::tally::Tally;
 use crate::tongue::{Said, Tongue};
 use mutirao_market::Millis;
 use mutirao_market::session::frame::{ClientFrame, ProviderFrame, Refusal};
-use mutirao_market::session::provider::{Action, Desk, Event, FAREWELL_PATIENCE, Provider};
-use mutirao_wire::{Amount, Decode, Encode, Offer, PeerKey, Prices, SignedOffer};
+use mutirao_market::session::provider::{Action, Desk, Event, Provider};
+use mutirao_wire::{Amount, ChannelId, Decode, Encode, Offer, PeerKey, Prices, SignedOffer};
 use std::collections::BTreeMap;
 
 /// How long offers stand: longer than any trial.
@@ -30,11 +31,15 @@ pub(super) enum Weather {
 
 /// One stream, from the provider's side.
 #[derive(Debug)]
-struct Talk {
-    half: Provider,
+pub(super) struct Talk {
+    pub(super) half: Provider,
     tongue: Option<Tongue>,
     place: bool,
     parting: bool,
+    /// What was told, in money.
+    tally: Option<Tally>,
+    /// Since when a voucher is due.
+    pub(super) unpaid_since: Option<Millis>,
 }
 
 /// A provider.
@@ -52,6 +57,8 @@ pub(super) struct Server {
     slow_until: (Millis, Millis),
     garbles: bool,
     mute: bool,
+    /// What orders say that vouchers of each channel pay.
+    pub(super) claimed: BTreeMap<ChannelId, u64>,
 }
 
 impl Server {
@@ -70,6 +77,7 @@ impl Server {
             slow_until: (0, 0),
             garbles: false,
             mute: false,
+            claimed: BTreeMap::new(),
         }
     }
 
@@ -111,7 +119,7 @@ impl Server {
         let asked = ClientFrame::GetOffers.to_bytes();
         let Ok(frame) = ClientFrame::from_bytes(&asked) else { return Vec::new() };
         let mut half = Provider::new(self.offered.clone());
-        let actions = half.handle(now, Event::Frame { frame, free: true });
+        let actions = half.handle(now, Event::Frame { frame, free: true, holds: None });
         let mut offers = Vec::new();
         for action in actions {
             let Action::Send(frame) = action else { continue };
@@ -145,8 +153,12 @@ impl World {
         &mut self.servers[self.cables[cable].provider]
     }
 
-    fn talk(&mut self, cable: usize) -> Option<&mut Talk> {
+    pub(super) fn talk(&mut self, cable: usize) -> Option<&mut Talk> {
         self.server(cable).talks.get_mut(&cable)
+    }
+
+    pub(super) fn tally(&mut self, cable: usize) -> Option<&mut Tally> {
+        self.talk(cable)?.tally.as_mut()
     }
 
     /// A packet of the client is there.
@@ -158,7 +170,8 @@ impl World {
             Packet::Hello => {
                 let server = self.server(cable);
                 let half = Provider::new(server.desk.clone());
-                let talk = Talk { half, tongue: None, place: false, parting: false };
+                let (tongue, tally, unpaid_since) = (None, None, None);
+                let talk = Talk { half, tongue, place: false, parting: false, tally, unpaid_since };
                 server.talks.insert(cable, talk);
                 self.put(cable, Way::Down, Packet::Hello);
             }
@@ -183,13 +196,17 @@ impl World {
             let ask = self.cables[cable].ask;
             self.record.asks[ask].told.push(key);
         }
+        let holds = self.holds(&frame);
         let Some(talk) = self.talk(cable) else { return Event::Gone };
         talk.place |= opens && room;
-        Event::Frame { frame, free: talk.place }
+        if let ClientFrame::Open { order, job, .. } = &frame {
+            talk.tally = Some(Tally::new(*order, job));
+        }
+        Event::Frame { frame, free: talk.place, holds }
     }
 
     /// Hands an event to the provider's half and does what it says.
-    fn feed(&mut self, cable: usize, event: Event) {
+    pub(super) fn feed(&mut self, cable: usize, event: Event) {
         let now = self.agenda.now();
         let mut events = vec![event];
         while let Some(event) = events.pop() {
@@ -198,10 +215,12 @@ impl World {
                 events.extend(self.obey(cable, action));
             }
         }
+        self.watch_payment(cable);
         let Some(talk) = self.talk(cable) else { return };
+        let patience = talk.half.patience().unwrap_or_default();
         if talk.half.awaits_farewell() && !talk.parting {
             talk.parting = true;
-            self.agenda.after(FAREWELL_PATIENCE, Happening::Parting(cable));
+            self.agenda.after(patience, Happening::Parting(cable));
         } else if talk.half.is_over() {
             self.server(cable).talks.remove(&cable);
         }
@@ -218,6 +237,9 @@ impl World {
                 }
                 Err(error) => return Some(Event::BadJob(error.to_string())),
             },
+            Action::Redeem { channel, paid, voucher } => {
+                return Some(self.redeem(cable, channel, paid, &voucher));
+            }
             Action::Disengage | Action::Close => {
                 let talk = self.talk(cable)?;
                 (talk.tongue, talk.place) = (None, false);
@@ -242,13 +264,18 @@ impl World {
             ProviderFrame::Refused { code, reason } => {
                 self.record.refusals += 1;
                 let repriced = self.server(cable).plan.repriced;
-                let fair = *code == Refusal::Busy || (*code == Refusal::BadOrder && repriced);
+                let owes = self.record.asks[ask].plan.purse != Purse::Honest
+                    || self.record.asks[ask].vanished;
+                let fair = *code == Refusal::Busy
+                    || (*code == Refusal::BadOrder && repriced)
+                    || (*code == Refusal::Unpaid && owes);
                 if !fair {
                     self.record.asks[ask].breaches.push(reason.clone());
                 }
             }
             _ => {}
         }
+        self.book_told(cable, frame);
         let mut bytes = frame.to_bytes();
         if std::mem::take(&mut self.server(cable).garbles) {
             bytes.pop();
@@ -269,6 +296,9 @@ impl World {
         }
         let (pace, reading_pace, provider) =
             (server.plan.pace, server.plan.reading_pace, server.key());
+        if self.talk(cable).is_some_and(|talk| talk.half.awaits_payment()) {
+            return self.agenda.after(pace, Happening::Work(cable));
+        }
         let Some(tongue) = self.talk(cable).and_then(|talk| talk.tongue.as_mut()) else { return };
         let Said { event, lie } = tongue.speak();
         let pace = if tongue.is_ready() { pace } else { reading_pace };

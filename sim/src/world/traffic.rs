@@ -56,7 +56,7 @@ impl World {
     }
 
     /// A stream that lost a packet is broken; its ends learn it later.
-    fn lose(&mut self, cable: usize) {
+    pub(super) fn lose(&mut self, cable: usize) {
         self.agenda.after(IDLE_LIMIT, Happening::Idle(cable));
     }
 

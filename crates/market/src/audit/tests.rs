@@ -8,7 +8,7 @@ use crate::session::provider::{Action, Event, Provider};
 use crate::testing::{
     DAWN, Step, Toy, bundle, count, desk, facts, job, key, model, offer, other, peer, receipts,
 };
-use mutirao_wire::{ChannelId, Checkpoint, Digest, Order, Privacy, Receipt, Served};
+use mutirao_wire::{Amount, ChannelId, Checkpoint, Digest, Order, Privacy, Receipt, Served};
 
 const LONG: u32 = 40;
 
@@ -28,14 +28,17 @@ fn signed_from(
     let order = Order {
         job: job.commitment(),
         provider: peer(1),
-        channel: ChannelId::NONE,
+        channel: ChannelId(Digest([7; 32])),
         prices: offer(1).offer.prices,
+        ceiling: Amount(1 << 40),
         start: count(start),
         deadline_ms: DAWN + 1_000,
         privacy: Privacy::Open,
     };
     let frame = ClientFrame::Open { order, job: job.clone(), prefix: answer[..start].to_vec() };
-    let mut events = vec![Event::Frame { frame, free: true }, Event::Ready];
+    let plenty = Amount(1 << 40);
+    let open = Event::Frame { frame, free: true, holds: Some(plenty) };
+    let mut events = vec![open, Event::Paid(plenty), Event::Ready];
     events.extend(answer[start..].iter().map(|token| Event::Token(*token)));
     let Step::Finished(finish) = toy.next(job, answer) else { panic!("it goes on") };
     events.push(Event::Finished(finish));

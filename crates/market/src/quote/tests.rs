@@ -21,7 +21,8 @@ impl Asked {
 
     fn route(&self, offers: Vec<SignedOffer>) -> Route {
         let Self { job, privacy, circle, standing, now } = self;
-        Question { job, privacy: *privacy, circle, standing, now: *now }.route(offers)
+        let cap = Amount(u64::MAX);
+        Question { job, privacy: *privacy, circle, cap, standing, now: *now }.route(offers)
     }
 
     fn order(&self, offers: Vec<SignedOffer>) -> Vec<PeerKey> {

@@ -7,25 +7,29 @@
 //! far; *released* tokens were shown; *proven* tokens were replayed.
 //!
 //! **Protocol.** Events go in, actions come out; the machine that carries them owns the clock, the
-//! network and the engine. Steps and rules: `docs/spec/session.md`, sections 3 to 6.
+//! network and the engine. Steps and rules: `docs/spec/session.md`, sections 3 to 7.
 
 mod accept;
 mod judge;
 mod late;
 mod line;
+mod paying;
 #[cfg(test)]
 mod tests;
 
+pub use self::paying::{Means, Payment};
+
 use self::line::Line;
+use self::paying::Account;
 use super::frame::{ClientFrame, ProviderFrame, Refusal};
 use super::watchdog::{DIAL_PATIENCE, LAST_PATIENCE, Watchdog};
 use crate::Millis;
 use mutirao_wire::bundle::Evidence;
 use mutirao_wire::{
-    ChannelId, Finish, Job, OfferLimits, Order, PeerKey, Privacy, SignedCheckpoint, SignedOffer,
-    SignedReceipt, Token,
+    Amount, ChannelId, Digest, Finish, Job, OfferLimits, Order, PeerKey, Privacy, SignedCheckpoint,
+    SignedOffer, SignedReceipt, Token,
 };
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use thiserror::Error;
 
 /// When a wrong token is found.
@@ -62,6 +66,10 @@ pub struct Policy {
     pub vocabulary: u32,
     /// Providers never audited before: what they write is audited without a draw.
     pub newcomers: BTreeSet<PeerKey>,
+    /// The most that this answer may cost, whoever writes it.
+    pub cap: Amount,
+    /// The channels through which providers are paid.
+    pub means: BTreeMap<PeerKey, Means>,
 }
 
 /// Numbers the attempts of one session; frames of an old attempt are ignored.
@@ -95,6 +103,15 @@ pub enum Event {
         /// The first that the model does not give, if any.
         diverges: Option<u32>,
     },
+    /// A voucher of [`Action::Pay`] could not be drawn.
+    CannotPay {
+        /// Whom it was for.
+        attempt: Attempt,
+        /// What it should have added.
+        missing: Amount,
+        /// Why.
+        why: String,
+    },
     /// The user, or a stop string, ends the answer after `index` tokens.
     Cancel {
         /// Tokens that are accepted.
@@ -109,6 +126,19 @@ pub enum Action {
     Dial(Attempt, PeerKey),
     /// Say this.
     Send(Attempt, ClientFrame),
+    /// Draw a voucher and send it as [`ClientFrame::Pay`].
+    Pay {
+        /// To whom.
+        attempt: Attempt,
+        /// From which channel.
+        channel: ChannelId,
+        /// How much more than the channel's last voucher says.
+        more: Amount,
+        /// What is paid under this order with it, in all.
+        paid: Amount,
+        /// What it pays for.
+        usage: Digest,
+    },
     /// Close the stream.
     Hang(Attempt),
     /// Show this token.
@@ -171,6 +201,8 @@ pub struct Outcome {
     pub proven: bool,
     /// When the first token came, after the start.
     pub first_token_ms: Millis,
+    /// Who was paid what, one entry for each turn of a provider.
+    pub payments: Vec<Payment>,
 }
 
 /// Why there is no answer.
@@ -232,6 +264,9 @@ struct Current {
     last_token: Option<Millis>,
     /// Tokens after its last checkpoint.
     unsigned: u32,
+    account: Account,
+    /// It gave its receipt, was paid for it, and its stream is closed.
+    left: bool,
 }
 
 /// The replay whose result is awaited.
@@ -280,6 +315,7 @@ pub struct Client {
     first_token: Option<Millis>,
     seen_by: Vec<PeerKey>,
     tried: Vec<(PeerKey, String)>,
+    payments: Vec<Payment>,
     over: bool,
 }
 
@@ -317,6 +353,7 @@ impl Client {
             first_token: None,
             seen_by: Vec::new(),
             tried: Vec::new(),
+            payments: Vec::new(),
             over: false,
         }
     }
@@ -353,6 +390,9 @@ impl Client {
             Event::Replayed { upto, diverges } => {
                 self.replayed(now, upto, diverges, &mut actions);
             }
+            Event::CannotPay { attempt, missing, why } => {
+                self.cannot_pay(now, attempt, missing, why, &mut actions);
+            }
             Event::Cancel { index } => self.cancel(now, index, &mut actions),
         }
         actions
@@ -387,11 +427,17 @@ impl Client {
             let maximum = self.policy.seen_by_max;
             return self.fail(SessionError::SeenByEnough { maximum }, actions);
         }
+        let order = self.order(now, &offer);
+        if let Some(why) = self.unpayable(&order) {
+            self.tried.push((provider, why));
+            return self.ask_next(now, actions);
+        }
         let attempt = Attempt(self.attempts);
         self.attempts += 1;
-        let order = self.order(now, &offer);
         let (phase, last_token, unsigned) = (Phase::Dialling, None, 0);
-        self.current = Some(Current { attempt, offer, order, phase, last_token, unsigned });
+        let (account, left) = (Account::default(), false);
+        self.current =
+            Some(Current { attempt, offer, order, phase, last_token, unsigned, account, left });
         self.wake = Some(now + DIAL_PATIENCE);
         actions.push(Action::Dial(attempt, provider));
     }
@@ -401,11 +447,13 @@ impl Client {
     fn order(&self, now: Millis, offer: &SignedOffer) -> Order {
         let limit = |limits: OfferLimits| now.saturating_add(limits.job_ms.into());
         let deadline_ms = offer.offer.limits.map_or(Millis::MAX, limit);
+        let (channel, ceiling) = self.means(offer);
         Order {
             job: self.job.commitment(),
             provider: offer.offer.provider,
-            channel: ChannelId::NONE,
+            channel,
             prices: offer.offer.prices,
+            ceiling,
             start: self.count(),
             deadline_ms: deadline_ms.min(self.policy.deadline_ms),
             privacy: self.policy.privacy,
@@ -544,6 +592,8 @@ enum Fault {
     Checkpoint(&'static str),
     #[error("a receipt whose {0} is wrong")]
     Receipt(&'static str),
+    #[error("it asks for more than the order allows")]
+    AboveTheCeiling,
     #[error("a frame that does not belong here: {0}")]
     Unexpected(&'static str),
     #[error("refused ({code:?}): {reason}")]

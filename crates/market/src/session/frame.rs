@@ -6,10 +6,11 @@
 use mutirao_wire::codec::{put_bytes, put_list};
 use mutirao_wire::limits::{
     ANSWER_TOKENS_MAX, FRAME_BYTES_MAX, OFFERS_MAX, PROMPT_TOKENS_MAX, REASON_BYTES_MAX,
+    VOUCHER_BYTES_MAX,
 };
 use mutirao_wire::{
-    Decode, DecodeError, Encode, Job, Order, Reader, SignedCheckpoint, SignedOffer, SignedReceipt,
-    Token,
+    Amount, Decode, DecodeError, Encode, Job, Order, Reader, SignedCheckpoint, SignedOffer,
+    SignedReceipt, Token,
 };
 
 /// Prompt and prefix share one context, so the largest honest frame holds that many tokens and some
@@ -36,6 +37,13 @@ pub enum ClientFrame {
         /// Tokens that the client accepts.
         index: u32,
     },
+    /// So much is paid under this order, in all.
+    Pay {
+        /// In all.
+        paid: Amount,
+        /// The channel's last voucher, as the ledger reads it.
+        voucher: Vec<u8>,
+    },
 }
 
 /// What a provider says.
@@ -51,6 +59,8 @@ pub enum ProviderFrame {
         done: u32,
         /// Tokens to read.
         total: u32,
+        /// How many of the prompt's first tokens it still had from before.
+        cached: u32,
     },
     /// The next token.
     Token {
@@ -92,6 +102,8 @@ pub enum Refusal {
     Protocol,
     /// The provider failed; the job may be fine.
     Internal,
+    /// Vouchers stopped, or are not what they should be.
+    Unpaid,
 }
 
 impl Encode for Refusal {
@@ -103,6 +115,7 @@ impl Encode for Refusal {
             Self::UnknownModel => 3,
             Self::Protocol => 4,
             Self::Internal => 5,
+            Self::Unpaid => 6,
         };
         code.encode(out);
     }
@@ -117,6 +130,7 @@ impl Decode for Refusal {
             3 => Self::UnknownModel,
             4 => Self::Protocol,
             5 => Self::Internal,
+            6 => Self::Unpaid,
             value => return Err(DecodeError::Unknown { what: "refusal", value: value.into() }),
         })
     }
@@ -137,6 +151,11 @@ impl Encode for ClientFrame {
                 2u8.encode(out);
                 index.encode(out);
             }
+            Self::Pay { paid, voucher } => {
+                3u8.encode(out);
+                paid.encode(out);
+                put_bytes(out, voucher);
+            }
         }
     }
 }
@@ -152,6 +171,10 @@ impl Decode for ClientFrame {
                 prefix: input.tokens("prefix", ANSWER_TOKENS_MAX)?,
             },
             2 => Self::Cancel { index: Decode::decode(input)? },
+            3 => Self::Pay {
+                paid: Decode::decode(input)?,
+                voucher: input.bytes("voucher", VOUCHER_BYTES_MAX)?,
+            },
             value => {
                 return Err(DecodeError::Unknown { what: "client frame", value: value.into() });
             }
@@ -168,10 +191,11 @@ impl Encode for ProviderFrame {
                 put_list(out, offers);
             }
             Self::Accepted => 1u8.encode(out),
-            Self::Progress { done, total } => {
+            Self::Progress { done, total, cached } => {
                 2u8.encode(out);
                 done.encode(out);
                 total.encode(out);
+                cached.encode(out);
             }
             Self::Token { index, token } => {
                 3u8.encode(out);
@@ -213,7 +237,11 @@ impl Decode for ProviderFrame {
         Ok(match u8::decode(input)? {
             0 => Self::Offers(input.list("offers", OFFERS_MAX)?),
             1 => Self::Accepted,
-            2 => Self::Progress { done: Decode::decode(input)?, total: Decode::decode(input)? },
+            2 => Self::Progress {
+                done: Decode::decode(input)?,
+                total: Decode::decode(input)?,
+                cached: Decode::decode(input)?,
+            },
             3 => Self::Token { index: Decode::decode(input)?, token: Decode::decode(input)? },
             4 => Self::Checkpoint(Decode::decode(input)?),
             5 => Self::Receipt(Decode::decode(input)?),
@@ -248,6 +276,7 @@ mod tests {
             Just(Refusal::UnknownModel),
             Just(Refusal::Protocol),
             Just(Refusal::Internal),
+            Just(Refusal::Unpaid),
         ]
     }
 
@@ -262,6 +291,8 @@ mod tests {
             Just(ClientFrame::GetOffers),
             open,
             any::<u32>().prop_map(|index| ClientFrame::Cancel { index }),
+            (any::<u64>(), vec(any::<u8>(), 0..300))
+                .prop_map(|(paid, voucher)| ClientFrame::Pay { paid: Amount(paid), voucher }),
         ]
     }
 
@@ -275,7 +306,11 @@ mod tests {
         prop_oneof![
             offers.prop_map(ProviderFrame::Offers),
             Just(ProviderFrame::Accepted),
-            any::<[u32; 2]>().prop_map(|[done, total]| ProviderFrame::Progress { done, total }),
+            any::<[u32; 3]>().prop_map(|[done, total, cached]| ProviderFrame::Progress {
+                done,
+                total,
+                cached
+            }),
             any::<[u32; 2]>()
                 .prop_map(|[index, token]| { ProviderFrame::Token { index, token: Token(token) } }),
             checkpoint,
@@ -352,7 +387,7 @@ mod tests {
     // spec: SESSION-2.3
     #[test]
     fn an_unknown_tag_is_refused_by_its_name_and_number() {
-        for tag in 3..=255u8 {
+        for tag in 4..=255u8 {
             let error = ClientFrame::from_bytes(&[tag, 0, 0, 0, 0]).expect_err("unknown");
             assert_eq!(error, DecodeError::Unknown { what: "client frame", value: tag.into() });
         }
@@ -360,8 +395,8 @@ mod tests {
             let error = ProviderFrame::from_bytes(&[tag, 0, 0, 0, 0]).expect_err("unknown");
             assert_eq!(error, DecodeError::Unknown { what: "provider frame", value: tag.into() });
         }
-        let error = ProviderFrame::from_bytes(&[6, 6, 0, 0, 0, 0]).expect_err("unknown");
-        assert_eq!(error, DecodeError::Unknown { what: "refusal", value: 6 });
+        let error = ProviderFrame::from_bytes(&[6, 7, 0, 0, 0, 0]).expect_err("unknown");
+        assert_eq!(error, DecodeError::Unknown { what: "refusal", value: 7 });
     }
 
     // spec: SESSION-2.3
@@ -374,6 +409,10 @@ mod tests {
         let reason = [&[6u8, 0][..], &513u32.to_bytes(), &[b'a'; 513]].concat();
         let error = ProviderFrame::from_bytes(&reason).expect_err("a reason of 513 bytes");
         let bound = DecodeError::TooLong { what: "reason", count: 513, maximum: 512 };
+        assert_eq!(error, bound);
+        let voucher = [&[3u8; 9][..], &513u32.to_bytes(), &[1; 513]].concat();
+        let error = ClientFrame::from_bytes(&voucher).expect_err("a voucher of 513 bytes");
+        let bound = DecodeError::TooLong { what: "voucher", count: 513, maximum: 512 };
         assert_eq!(error, bound);
     }
 
@@ -398,7 +437,7 @@ mod tests {
         job.prompt = vec![Token(7); PROMPT_TOKENS_MAX / 2];
         job.stop = vec![vec![Token(1); 32]; 8];
         let order = arb_order(&job).new_tree(&mut runner).expect("an order").current();
-        assert_eq!(order.to_bytes().len(), 141);
+        assert_eq!(order.to_bytes().len(), 149);
         let prefix = vec![Token(9); PROMPT_TOKENS_MAX / 2];
         let open = ClientFrame::Open { order, job, prefix };
         assert!(open.to_bytes().len() <= FRAME_BYTES_MAX);

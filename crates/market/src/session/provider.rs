@@ -1,21 +1,26 @@
 //! The provider's half: one job, answered, signed as it goes, or refused with a reason.
 //!
 //! **Statement.** Everything this half signs is about the job and order it was given and the tokens
-//! its own engine produced or checked. It never signs what it did not see.
+//! its own engine produced or checked. It never signs what it did not see, and never tells more than
+//! one step beyond what it was paid.
 //!
 //! **Protocol.** Frames and engine events go in, actions come out; the engine, the stream and the
-//! clock are the machine's. Rules: `docs/spec/session.md`, sections 3 and 4.
+//! clock are the machine's. Rules: `docs/spec/session.md`, sections 3, 4 and 7.
 
+mod paid;
 #[cfg(test)]
 mod tests;
+
+pub use paid::PAYMENT_PATIENCE;
 
 use super::frame::{ClientFrame, ProviderFrame, Refusal};
 use crate::Millis;
 use mutirao_wire::limits::CHECKPOINT_STEP;
 use mutirao_wire::{
-    Amount, Checkpoint, Finish, Job, OfferLimits, Order, Receipt, Served, SignedOffer, SigningKey,
-    Token,
+    Amount, ChannelId, Checkpoint, Finish, Job, OfferLimits, Order, Receipt, Served, SignedOffer,
+    SigningKey, Token,
 };
+use paid::Account;
 
 /// How long a provider waits for the farewell of a client that has its receipt: as long as a
 /// client is patient, in which a cancel that crossed the receipt must have arrived.
@@ -39,6 +44,9 @@ pub enum Event {
         frame: ClientFrame,
         /// Whether there is room for a job.
         free: bool,
+        /// What the channel of an order holds beyond what other orders may still draw from it;
+        /// nothing where no such channel is known.
+        holds: Option<Amount>,
     },
     /// The client's bytes are no frame.
     BadFrame(String),
@@ -48,6 +56,8 @@ pub enum Event {
         done: u32,
         /// Tokens to read.
         total: u32,
+        /// How many of the prompt's first tokens it still had from before.
+        cached: u32,
     },
     /// The engine read all of it, and the prefix is what it gives.
     Ready,
@@ -61,6 +71,10 @@ pub enum Event {
     BadJob(String),
     /// The engine failed.
     Broken(String),
+    /// The vouchers of this order pay so much by now, in all.
+    Paid(Amount),
+    /// A voucher is not what it should be, or none came for too long.
+    Unpaid(String),
     /// The machine is needed by its owner.
     Leaving(String),
     /// The client is gone.
@@ -79,6 +93,15 @@ pub enum Action {
         /// Tokens to check and continue.
         prefix: Vec<Token>,
     },
+    /// See what this voucher is worth, and report [`Event::Paid`] or [`Event::Unpaid`].
+    Redeem {
+        /// Which channel it must be of.
+        channel: ChannelId,
+        /// What the client says that it pays under this order, in all.
+        paid: Amount,
+        /// The voucher, as the ledger reads it.
+        voucher: Vec<u8>,
+    },
     /// Stop the engine; nobody waits for its tokens.
     Disengage,
     /// Close the stream after what was sent.
@@ -96,6 +119,14 @@ struct Work {
     until: Millis,
     signed: u32,
     ready: bool,
+    account: Account,
+}
+
+/// What there is for a job that is asked for.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    free: bool,
+    holds: Option<Amount>,
 }
 
 /// The provider's half of one stream.
@@ -107,18 +138,6 @@ pub struct Provider {
     /// The whole answer is signed; only a cancel that crossed the receipt can still come.
     whole: bool,
     over: bool,
-}
-
-/// What an answer costs under an order; `None` when it does not fit in an amount.
-// spec: SESSION-1.4
-#[must_use]
-pub fn price(order: &Order, job: &Job, served: Served) -> Option<Amount> {
-    let prices = &order.prices;
-    let written = served.end.checked_sub(served.start)?;
-    let input = prices.input.per_thousand(job.prompt.len() as u64)?;
-    let output = prices.output.per_thousand(written.into())?;
-    let attest = prices.attest.per_thousand(served.start.into())?;
-    input.checked_add(output)?.checked_add(attest)
 }
 
 impl Provider {
@@ -142,22 +161,14 @@ impl Provider {
         if self.whole {
             return self.farewell(now, &event);
         }
-        if self.is_late(now) && matches!(event, Event::Reading { .. } | Event::Token(_)) {
-            return self.refuse(Refusal::BadOrder, "its deadline has passed".into());
-        }
-        if self.took_long(now) && matches!(event, Event::Reading { .. } | Event::Token(_)) {
-            let reason = "it had all the time that the offer gives to one job; ask again";
-            return self.refuse(Refusal::Busy, reason.into());
-        }
         match event {
-            Event::Frame { frame, free } => self.frame(now, frame, free),
+            Event::Frame { frame, free, holds } => self.frame(now, frame, free, holds),
             Event::BadFrame(why) => self.refuse(Refusal::Protocol, why),
-            Event::Reading { done, total } => {
-                vec![Action::Send(ProviderFrame::Progress { done, total })]
+            Event::Reading { .. } | Event::Ready | Event::Token(_) | Event::Finished(_) => {
+                self.wrote(now, event)
             }
-            Event::Ready => self.ready(now),
-            Event::Token(token) => self.token(now, token),
-            Event::Finished(finish) => self.finished(now, finish),
+            Event::Paid(amount) => self.paid(now, amount),
+            Event::Unpaid(why) => self.refuse(Refusal::Unpaid, why),
             Event::PrefixDiverges(index) => {
                 self.last(vec![Action::Send(ProviderFrame::PrefixRefused { index })])
             }
@@ -166,6 +177,33 @@ impl Provider {
             Event::Leaving(why) => self.refuse(Refusal::Busy, why),
             Event::Broken(why) => self.refuse(Refusal::Internal, why),
             Event::Gone => self.last(Vec::new()),
+        }
+    }
+
+    /// What the engine says is told once what it said before is paid.
+    // spec: SESSION-7.3
+    fn wrote(&mut self, now: Millis, event: Event) -> Vec<Action> {
+        let works = matches!(event, Event::Reading { .. } | Event::Token(_));
+        if works && self.is_late(now) {
+            return self.refuse(Refusal::BadOrder, "its deadline has passed".into());
+        }
+        if works && self.took_long(now) {
+            let reason = "it had all the time that the offer gives to one job; ask again";
+            return self.refuse(Refusal::Busy, reason.into());
+        }
+        if self.holds_back(&event) { Vec::new() } else { self.tell(now, event) }
+    }
+
+    fn tell(&mut self, now: Millis, event: Event) -> Vec<Action> {
+        if self.is_beyond(&event) {
+            return self.refuse(Refusal::Unpaid, "the order's ceiling is reached".into());
+        }
+        match event {
+            Event::Reading { done, total, cached } => self.reading(done, total, cached),
+            Event::Ready => self.ready(now),
+            Event::Token(token) => self.token(now, token),
+            Event::Finished(finish) => self.finished(now, finish),
+            _ => Vec::new(),
         }
     }
 
@@ -181,36 +219,58 @@ impl Provider {
         self.work.as_ref().is_some_and(|work| work.until <= now)
     }
 
-    /// Whether the whole answer is signed and only the client's farewell is awaited. Machines bound
-    /// that wait by [`FAREWELL_PATIENCE`].
+    /// Whether the answer is signed and only the client's farewell is awaited, or its last voucher.
     #[must_use]
     pub fn awaits_farewell(&self) -> bool {
         self.whole && !self.over
     }
 
-    /// After the receipt for a whole answer only a cancel that crossed it is heard.
-    // spec: SESSION-3.7, SESSION-4.5
+    /// How long machines wait for the client, where it is its turn: for a voucher, after which they
+    /// say [`Event::Unpaid`], or for its farewell, after which they say [`Event::Gone`].
+    #[must_use]
+    pub fn patience(&self) -> Option<Millis> {
+        let priced = self.work.as_ref().is_some_and(|work| !work.order.prices.are_free());
+        let farewell = if priced { PAYMENT_PATIENCE } else { FAREWELL_PATIENCE };
+        let pays = self.awaits_payment().then_some(PAYMENT_PATIENCE);
+        pays.or(self.awaits_farewell().then_some(farewell))
+    }
+
+    /// After a receipt only its payment is heard, and after that of a whole answer a cancel that
+    /// crossed it.
+    // spec: SESSION-3.7, SESSION-4.5, SESSION-7.2
     fn farewell(&mut self, now: Millis, event: &Event) -> Vec<Action> {
         let written = self.work.as_ref().map_or(0, |work| count(&work.answer));
         match event {
             Event::Frame { frame: ClientFrame::Cancel { index }, .. } if *index <= written => {
                 self.cancelled(now, *index)
             }
-            Event::Frame { .. } | Event::BadFrame(_) | Event::Gone => self.last(Vec::new()),
+            Event::Frame { frame: ClientFrame::Pay { paid, voucher }, .. } => {
+                self.redeem(*paid, voucher.clone())
+            }
+            Event::Frame { .. } | Event::BadFrame(_) | Event::Gone | Event::Unpaid(_) => {
+                self.last(Vec::new())
+            }
             _ => Vec::new(),
         }
     }
 
-    fn frame(&mut self, now: Millis, frame: ClientFrame, free: bool) -> Vec<Action> {
+    fn frame(
+        &mut self,
+        now: Millis,
+        frame: ClientFrame,
+        free: bool,
+        holds: Option<Amount>,
+    ) -> Vec<Action> {
         match frame {
             ClientFrame::GetOffers if self.work.is_none() => {
                 let offers = ProviderFrame::Offers(self.desk.offers.clone());
                 self.last(vec![Action::Send(offers)])
             }
             ClientFrame::Open { order, job, prefix } if self.work.is_none() => {
-                self.open(now, order, job, prefix, free)
+                self.open(now, order, job, prefix, Room { free, holds })
             }
             ClientFrame::Cancel { index } if self.work.is_some() => self.cancelled(now, index),
+            ClientFrame::Pay { paid, voucher } if self.work.is_some() => self.redeem(paid, voucher),
             _ => self.refuse(Refusal::Protocol, "a frame out of its order".into()),
         }
     }
@@ -221,9 +281,9 @@ impl Provider {
         order: Order,
         job: Job,
         prefix: Vec<Token>,
-        free: bool,
+        room: Room,
     ) -> Vec<Action> {
-        let offer = match self.judge(now, &order, &job, &prefix, free) {
+        let offer = match self.judge(now, &order, &job, &prefix, room) {
             Ok(offer) => offer,
             Err((code, reason)) => return self.refuse(code, reason.into()),
         };
@@ -232,7 +292,9 @@ impl Provider {
         let limit = |limits: OfferLimits| now.saturating_add(limits.job_ms.into());
         let until = offer.offer.limits.map_or(Millis::MAX, limit);
         let engage = Action::Engage { job: job.clone(), prefix };
-        self.work = Some(Work { job, order, offer, answer, started, until, signed, ready });
+        let account = Account::default();
+        self.work =
+            Some(Work { job, order, offer, answer, started, until, signed, ready, account });
         vec![Action::Send(ProviderFrame::Accepted), engage]
     }
 
@@ -244,7 +306,7 @@ impl Provider {
         order: &Order,
         job: &Job,
         prefix: &[Token],
-        free: bool,
+        Room { free, holds }: Room,
     ) -> Result<SignedOffer, (Refusal, &'static str)> {
         let offer = self.desk.offers.iter().find(|signed| signed.offer.model == job.model);
         let Some(offer) = offer else {
@@ -265,6 +327,7 @@ impl Provider {
             (prefix.len() as u64 > u64::from(job.max_tokens), Refusal::BadJob, "prefix too long"),
             (tokens > u64::from(terms.context), Refusal::BadJob, "longer than the context"),
             (job.constraint.is_some(), Refusal::BadJob, "constraints are not supported yet"),
+            (!paid::covers(order, job, holds), Refusal::BadOrder, paid::UNCOVERED),
             (!free, Refusal::Busy, "all places are taken; try again or ask another"),
         ];
         let wrong = wrong.into_iter().find(|(wrong, ..)| *wrong);
@@ -327,6 +390,7 @@ impl Provider {
             return Vec::new();
         }
         work.answer.truncate(index as usize);
+        work.account.forget();
         self.sign(now, Finish::Cancelled { index })
     }
 
@@ -335,12 +399,12 @@ impl Provider {
     fn ready(&mut self, now: Millis) -> Vec<Action> {
         let Some(work) = &mut self.work else { return Vec::new() };
         work.ready = true;
-        match self.cancel {
-            Some(index) if index == count(&work.answer) => {
-                self.sign(now, Finish::Cancelled { index })
-            }
-            _ => Vec::new(),
+        let written = count(&work.answer);
+        let mut actions = self.read_all();
+        if self.cancel == Some(written) {
+            actions.extend(self.sign(now, Finish::Cancelled { index: written }));
         }
+        actions
     }
 
     /// Commitments are made here from job and answer as this half knows them, and the order is
@@ -349,7 +413,7 @@ impl Provider {
     fn receipt(&self, now: Millis, finish: Finish) -> Option<ProviderFrame> {
         let work = self.work.as_ref()?;
         let served = Served { start: work.order.start, end: count(&work.answer) };
-        let price = price(&work.order, &work.job, served)?;
+        let price = work.price(served)?;
         if work.order.job != work.job.commitment() {
             return None;
         }
@@ -371,12 +435,16 @@ impl Provider {
         Some(ProviderFrame::Receipt(receipt.sign(&self.desk.receipts)))
     }
 
-    /// Signs what the client asked for and is done.
+    /// Signs what the client asked for and is done, but for its payment.
     fn sign(&mut self, now: Millis, finish: Finish) -> Vec<Action> {
-        match self.receipt(now, finish) {
-            Some(receipt) => self.last(vec![Action::Send(receipt)]),
-            None => self.cannot_sign(),
+        let Some(receipt) = self.receipt(now, finish) else { return self.cannot_sign() };
+        let free = self.work.as_ref().is_none_or(|work| work.order.prices.are_free());
+        if free {
+            return self.last(vec![Action::Send(receipt)]);
         }
+        let working = !std::mem::replace(&mut self.whole, true);
+        let actions = [Some(Action::Send(receipt)), working.then_some(Action::Disengage)];
+        actions.into_iter().flatten().collect()
     }
 
     fn cannot_sign(&mut self) -> Vec<Action> {

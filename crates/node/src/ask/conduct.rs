@@ -165,6 +165,10 @@ impl<'a> Conduct<'a> {
                 self.gave_up(provider, why, lied, evidence.as_deref())?;
             }
             Action::Replay { tokens, finish } => self.replay(job, tokens, finish)?,
+            Action::Pay { attempt, more, .. } => {
+                let (missing, why) = (more, "no wallet is open".into());
+                self.local.push(Event::CannotPay { attempt, missing, why });
+            }
             Action::Done(_) | Action::Failed(_) => {}
         }
         Ok(())

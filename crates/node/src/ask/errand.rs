@@ -15,7 +15,7 @@ use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
 use mutirao_net::memory::Hub;
 use mutirao_net::{Net, NetError, Ticket};
 use mutirao_text::TextError;
-use mutirao_wire::{Job, PeerKey, Privacy, SignedOffer};
+use mutirao_wire::{Amount, Job, PeerKey, Privacy, SignedOffer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -166,7 +166,8 @@ impl Errand {
         let circle: BTreeSet<PeerKey> = self.meeting.tickets.keys().copied().collect();
         let (privacy, now) = (self.privacy, self.clock.now());
         let standing = self.standing.standing();
-        quote::Question { job, privacy, circle: &circle, standing, now }.route(offers)
+        let (circle, cap) = (&circle, Amount::ZERO);
+        quote::Question { job, privacy, circle, cap, standing, now }.route(offers)
     }
 
     /// Providers whose answers were never audited, those who have not offered yet among them.

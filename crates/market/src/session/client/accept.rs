@@ -27,6 +27,10 @@ impl Client {
             Err(fault @ Fault::Refused { code: Refusal::Busy, .. }) => {
                 self.is_full(now, fault.to_string(), actions);
             }
+            // spec: SESSION-7.4
+            Err(fault @ Fault::Refused { code: Refusal::Unpaid, .. }) => {
+                self.leave(now, fault.to_string(), actions);
+            }
             // spec: SESSION-3.10
             Err(fault @ Fault::Refused { .. }) if self.time_is_up(now) => {
                 self.is_full(now, fault.to_string(), actions);
@@ -49,7 +53,11 @@ impl Client {
         actions: &mut Vec<Action>,
     ) -> Result<(), Fault> {
         match frame {
-            ProviderFrame::Accepted | ProviderFrame::Progress { .. } => self.heard(now),
+            ProviderFrame::Accepted => self.heard(now),
+            ProviderFrame::Progress { done, cached, .. } => {
+                self.heard(now)?;
+                self.progressed(done, cached, actions)
+            }
             ProviderFrame::Token { index, token } => self.token(now, index, token, actions),
             ProviderFrame::Checkpoint(checkpoint) => self.checkpoint(checkpoint, actions),
             ProviderFrame::Receipt(receipt) => self.receipt(receipt, actions),
@@ -171,7 +179,7 @@ impl Client {
         let offer = current.offer.clone();
         self.signed.push(Signed { statement: signed, offer });
         self.replay_window(actions);
-        Ok(())
+        self.pay_signed(actions)
     }
 
     /// A receipt for the whole answer that crossed the cancel is not heard: the one that was asked
@@ -184,10 +192,11 @@ impl Client {
         }
         let Some(current) = &self.current else { return Ok(()) };
         self.check_receipt(current, &signed)?;
-        let attempt = current.attempt;
         self.receipt = Some((signed, current.offer.clone()));
         self.wake = None;
-        actions.push(Action::Hang(attempt));
+        if self.policy.mode != Mode::Checked {
+            self.pay_receipt(actions);
+        }
         self.settle(actions);
         Ok(())
     }
@@ -216,8 +225,9 @@ impl Client {
     }
 
     fn price_is_right(&self, current: &Current, receipt: &Receipt) -> bool {
-        crate::session::provider::price(&current.order, &self.job, receipt.served)
-            == Some(receipt.price)
+        let free = current.order.prices.are_free();
+        let payable = free || receipt.price <= current.order.ceiling;
+        payable && self.price(current, receipt.served) == Some(receipt.price)
     }
 
     /// An answer that could go on is not finished, whatever the provider says.

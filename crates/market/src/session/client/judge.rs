@@ -58,6 +58,7 @@ impl Client {
 
     fn finish(&mut self, actions: &mut Vec<Action>) {
         self.release(self.answer.len(), actions);
+        self.pay_receipt(actions);
         let Some((receipt, offer)) = self.receipt.take() else { return };
         self.over = true;
         actions.push(Action::Done(Box::new(Outcome {
@@ -68,6 +69,7 @@ impl Client {
             parts: std::mem::take(&mut self.parts),
             seen_by: std::mem::take(&mut self.seen_by),
             first_token_ms: self.first_token.unwrap_or(0),
+            payments: std::mem::take(&mut self.payments),
         })));
     }
 
@@ -120,6 +122,8 @@ impl Client {
         self.proven = upto;
         if self.policy.mode == Mode::Checked {
             self.release(upto, actions);
+            // What is confirmed was ordered below the ceiling.
+            let _ = self.pay_signed(actions);
         }
         if self.receipt.is_some() {
             self.settle(actions);

@@ -4,6 +4,7 @@ mod chaos;
 mod cuts;
 mod faults;
 mod late;
+mod paid;
 mod truth;
 
 use super::*;
@@ -11,9 +12,9 @@ use crate::audit::{self, Conviction};
 use crate::session::provider::{self, Provider};
 use crate::testing::{
     DAWN, ENDS, Step, Toy, VOCABULARY, bundle, count, desk, facts, job, key, offer, other, peer,
-    receipts, unsigned_offer,
+    price, receipts, unsigned_offer,
 };
-use mutirao_wire::{Amount, Digest, ModelId, OfferLimits, OpSet, Receipt, Served};
+use mutirao_wire::{Amount, Digest, Encode, ModelId, OfferLimits, OpSet, Receipt, Served};
 use std::collections::BTreeMap;
 
 /// How a provider behaves.
@@ -69,11 +70,22 @@ struct Stage {
     left: Vec<(PeerKey, String, bool)>,
     evidence: Vec<Evidence>,
     replays: Vec<(usize, Option<Finish>)>,
+    paid: Vec<(Attempt, Amount)>,
+    /// Whose vouchers cannot be drawn.
+    stuck: Option<Attempt>,
     outcome: Option<Result<Outcome, SessionError>>,
 }
 
 const STREAMED: Mode = Mode::Streamed { audit: false };
 const AUDITED: Mode = Mode::Streamed { audit: true };
+
+/// More than any answer here costs.
+const PLENTY: Amount = Amount(1 << 40);
+
+/// The channel towards a party.
+fn means(party: u8) -> Means {
+    Means { channel: ChannelId(Digest([party; 32])), left: PLENTY }
+}
 
 fn policy(mode: Mode) -> Policy {
     Policy {
@@ -83,6 +95,8 @@ fn policy(mode: Mode) -> Policy {
         deadline_ms: DAWN + 600_000,
         vocabulary: VOCABULARY,
         newcomers: BTreeSet::new(),
+        cap: PLENTY,
+        means: (1..=9).map(|party| (peer(party), means(party))).collect(),
     }
 }
 
@@ -103,6 +117,8 @@ impl Stage {
             left: Vec::new(),
             evidence: Vec::new(),
             replays: Vec::new(),
+            paid: Vec::new(),
+            stuck: None,
             outcome: None,
         }
     }
@@ -143,6 +159,14 @@ impl Stage {
         match action {
             Action::Dial(attempt, key) => self.dial(attempt, key),
             Action::Send(attempt, frame) => self.carry(attempt, frame),
+            Action::Pay { attempt, more, .. } if self.stuck == Some(attempt) => {
+                let (missing, why) = (more, "the disk is full".into());
+                self.events.push_front(Event::CannotPay { attempt, missing, why });
+            }
+            Action::Pay { attempt, paid, .. } => {
+                self.paid.push((attempt, paid));
+                self.carry(attempt, ClientFrame::Pay { paid, voucher: paid.to_bytes() });
+            }
             Action::Hang(attempt) => drop(self.streams.remove(&attempt)),
             Action::Release { index, token, provider } => self.show(index, token, provider),
             Action::GaveUp { provider, why, lied, evidence } => {
@@ -187,7 +211,8 @@ impl Stage {
             Manner::Full(times) => asked > times,
             _ => true,
         };
-        self.tell(attempt, &mut stream, provider::Event::Frame { frame, free });
+        let event = provider::Event::Frame { frame, free, holds: Some(PLENTY) };
+        self.tell(attempt, &mut stream, event);
         self.streams.insert(attempt, stream);
     }
 
@@ -199,6 +224,9 @@ impl Stage {
                     for event in self.engine(stream.manner, &job, &prefix) {
                         self.tell(attempt, stream, event);
                     }
+                }
+                provider::Action::Redeem { paid, .. } => {
+                    self.tell(attempt, stream, provider::Event::Paid(paid));
                 }
                 _ => {}
             }

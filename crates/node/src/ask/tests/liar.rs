@@ -27,7 +27,7 @@ async fn lie(counter: Arc<Counter>, link: Link) {
         let event = match events.pop_front() {
             Some(event) => event,
             None => match inbox.recv().await {
-                Some(Heard::Frame(frame)) => Event::Frame { frame, free: true },
+                Some(Heard::Frame(frame)) => Event::Frame { frame, free: true, holds: None },
                 _ => Event::Gone,
             },
         };

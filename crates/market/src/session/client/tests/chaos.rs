@@ -137,6 +137,14 @@ impl Chaos {
         assert_eq!(self.client.timer().is_none(), self.outcome.is_some());
     }
 
+    /// Nothing is paid for that was not announced.
+    fn is_delivered(&self, paid: Amount) {
+        let order = self.order.expect("an order is out");
+        let end = count(self.said.len());
+        let most = price(&order, &self.job, Served { start: order.start, end });
+        assert!(Some(paid) <= most && paid <= order.ceiling, "{paid} of {most:?}");
+    }
+
     fn note(&mut self, action: Action) {
         match action {
             Action::Dial(attempt, key) => {
@@ -162,6 +170,7 @@ impl Chaos {
             Action::Done(outcome) => self.outcome = Some(Ok(*outcome)),
             Action::Failed(error) => self.outcome = Some(Err(*error)),
             Action::Send(_, ClientFrame::Cancel { index }) => self.cancel = Some(index),
+            Action::Pay { paid, .. } => self.is_delivered(paid),
             Action::Send(..) | Action::Hang(_) | Action::GaveUp { .. } => {}
         }
         assert!(self.replays.len() <= 1, "one replay at a time");
@@ -238,7 +247,7 @@ impl Chaos {
             answer_tokens: served.end,
             served,
             finish,
-            price: provider::price(&order, &self.job, served)?,
+            price: price(&order, &self.job, served)?,
             started_ms: DAWN,
             duration_ms: 1,
             provider: order.provider,
@@ -272,7 +281,7 @@ impl Chaos {
                 self.tell(Event::Connected(self.attempt));
             }
             Move::Accept => self.say(ProviderFrame::Accepted),
-            Move::Progress => self.say(ProviderFrame::Progress { done: 1, total: 2 }),
+            Move::Progress => self.say(ProviderFrame::Progress { done: 1, total: 2, cached: 0 }),
             Move::Right(tokens) => self.right(tokens),
             Move::Wrong => {
                 let Some(token) = self.next() else { return };

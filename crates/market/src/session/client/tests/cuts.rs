@@ -67,7 +67,7 @@ fn a_cancelled_answer_that_is_shorter_than_its_index_is_refused_though_it_is_sig
         answer_tokens: 3,
         served,
         finish: Finish::Cancelled { index: 10 },
-        price: provider::price(&order, &job, served).expect("a price"),
+        price: price(&order, &job, served).expect("a price"),
         started_ms: DAWN,
         duration_ms: 1,
         provider: peer(2),

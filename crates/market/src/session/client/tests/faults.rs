@@ -96,10 +96,10 @@ fn a_token_out_of_order_out_of_vocabulary_or_after_the_end_is_refused() {
     }
     let job = job(16);
     let bends: [(Manner, &str); 4] = [
-        (Manner::Bends(5, skip), "token 5 came where token 4 was due"),
-        (Manner::Bends(5, again), "token 3 came where token 4 was due"),
-        (Manner::Bends(5, unknown), "vocabulary"),
-        (Manner::Bends(17, more), "after the end"),
+        (Manner::Bends(6, skip), "token 5 came where token 4 was due"),
+        (Manner::Bends(6, again), "token 3 came where token 4 was due"),
+        (Manner::Bends(6, unknown), "vocabulary"),
+        (Manner::Bends(18, more), "after the end"),
     ];
     for (manner, word) in bends {
         let stage = Stage::play(&job, STREAMED, &[manner, Manner::Honest]);
@@ -108,8 +108,8 @@ fn a_token_out_of_order_out_of_vocabulary_or_after_the_end_is_refused() {
     }
 }
 
-/// Frame 17 of a long answer: `Accepted`, sixteen tokens, then the first checkpoint.
-const FIRST_CHECKPOINT: usize = 17;
+/// Frame 18 of a long answer: `Accepted`, `Progress`, sixteen tokens, then the first checkpoint.
+const FIRST_CHECKPOINT: usize = 18;
 
 // spec: RECEIPT-2.1, SESSION-3.3
 #[test]
@@ -178,10 +178,10 @@ fn each_of_the_thirteen_things_a_receipt_says_is_compared_and_named() {
             "signature",
         ),
     ];
-    // Accepted, twelve tokens, the last checkpoint, and then the receipt.
+    // Accepted, progress, twelve tokens, the last checkpoint, and then the receipt.
     let job = job(12);
     for (change, field) in bends {
-        let manners = [Manner::Bends(14, change), Manner::Honest];
+        let manners = [Manner::Bends(15, change), Manner::Honest];
         let stage = Stage::play(&job, STREAMED, &manners);
         stage.is_right(&job);
         assert_eq!(stage.left[0].1, format!("a receipt whose {field} is wrong"));
@@ -209,7 +209,7 @@ fn a_finish_that_the_tokens_do_not_have_is_refused_though_it_is_signed() {
         let (answer, _) = toy.answer(&job);
         assert_eq!(answer.len(), 12);
         for (number, claim) in claims.into_iter().enumerate() {
-            let manners = [Manner::Bends(14, claim), Manner::Honest];
+            let manners = [Manner::Bends(15, claim), Manner::Honest];
             let mut stage = Stage::new(&job, policy(STREAMED), &manners);
             stage.toy = toy;
             stage.run();

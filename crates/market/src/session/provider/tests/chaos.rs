@@ -47,7 +47,7 @@ impl Engine {
         }
         if !self.read {
             self.read = true;
-            table.tell(Event::Reading { done: 1, total: 2 });
+            table.tell(Event::Reading { done: 1, total: 2, cached: 0 });
             if let Some(index) = self.toy.diverges(job, &self.written) {
                 self.done = true;
                 table.tell(Event::PrefixDiverges(index));
@@ -126,7 +126,10 @@ proptest! {
                     let order = order_for(&job, count(prefix.len()));
                     let frame =
                         ClientFrame::Open { order, job: job.clone(), prefix: prefix.clone() };
-                    table.tell(Event::Frame { frame, free });
+                    table.tell(Event::Frame { frame, free, holds: Some(PLENTY) });
+                    if fresh && table.engaged.is_some() {
+                        table.tell(Event::Paid(PLENTY));
+                    }
                     if fresh && table.engaged.is_some() {
                         engine.written = prefix;
                     }

@@ -1,6 +1,6 @@
 //! How much there is.
 
-use crate::book::{Book, State};
+use crate::book::{Book, OwnChannel, State};
 use mutirao_wire::Amount;
 
 /// What a wallet holds, as far as it has read.
@@ -14,6 +14,8 @@ pub struct Balance {
     pub leaving: Amount,
     /// Came to us since the beginning; all that a wallet knows that does not see spends.
     pub received: Amount,
+    /// Was put into channels and not taken back; what of it is spent, vouchers say.
+    pub in_channels: Amount,
     /// Notes that can be spent.
     pub notes: usize,
 }
@@ -39,6 +41,7 @@ impl Balance {
             pending: sum(waiting().map(|it| it.returns)),
             leaving: sum(leaving),
             received: sum(arrivals.map(|arrival| arrival.amount)),
+            in_channels: sum(book.channels.iter().map(OwnChannel::deposit)),
             notes: spendable.len(),
         }
     }

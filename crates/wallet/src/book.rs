@@ -4,10 +4,12 @@
 //! Everything here is plain data; [`crate::read`] writes it from the ledger, [`crate::send`] from
 //! what its owner wants.
 
+mod channel;
 mod entry;
 mod held;
 mod sending;
 
+pub use channel::OwnChannel;
 pub use entry::{Act, Arrival, Entry};
 pub use held::{Held, Spent};
 pub use sending::{Paid, Sending, State};
@@ -78,6 +80,10 @@ pub struct Book {
     pub tills: Vec<OwnTill>,
     /// Deeds of ours.
     pub deeds: Vec<OwnDeed>,
+    /// Channels that we opened.
+    pub channels: Vec<OwnChannel>,
+    /// Keys that channels may name to pay us, given away so far.
+    pub payees: u64,
     held: Vec<Held>,
     entries: Vec<Entry>,
     sendings: Vec<Sending>,
@@ -92,6 +98,8 @@ impl Encode for Book {
         self.window.encode(out);
         put_list(out, &self.tills);
         put_list(out, &self.deeds);
+        put_list(out, &self.channels);
+        self.payees.encode(out);
         put_list(out, &self.held);
         put_list(out, &self.entries);
         put_list(out, &self.sendings);
@@ -105,6 +113,8 @@ impl Decode for Book {
             window: u64::decode(input)?,
             tills: input.list("tills", ITEMS_MAX)?,
             deeds: input.list("deeds", ITEMS_MAX)?,
+            channels: input.list("channels", ITEMS_MAX)?,
+            payees: u64::decode(input)?,
             ..Self::default()
         };
         for held in input.list("notes", ITEMS_MAX)? {
@@ -126,14 +136,14 @@ impl Book {
 
     /// Forgets what was read, so that it is read again; what was sent stays.
     pub fn forget_reading(&mut self) {
-        let (issued, window) = (self.issued, self.window);
+        let (issued, window, payees) = (self.issued, self.window, self.payees);
         let mut sendings = std::mem::take(&mut self.sendings);
         for sending in &mut sendings {
             if matches!(sending.state, State::Confirmed(_)) {
                 sending.state = State::Waiting;
             }
         }
-        *self = Self { issued, window, sendings, ..Self::default() };
+        *self = Self { issued, window, payees, sendings, ..Self::default() };
     }
 
     /// Notes of ours, spent ones too.

@@ -217,6 +217,11 @@ fn act_words(act: &Act) -> String {
         Act::TillPaidOut(cell) => format!("paid out till {}", cell.0),
         Act::DeedCame(cell, name) => format!("deed {} to {name}", cell.0),
         Act::DeedLeft(cell) => format!("deed {} left", cell.0),
+        Act::ChannelOpened(cell) => format!("opened channel {}", cell.0),
+        Act::ChannelToppedUp(cell) => format!("put more into channel {}", cell.0),
+        Act::ChannelClosed(cell) => format!("closed channel {}", cell.0),
+        Act::ChannelRefunded(cell) => format!("took back what channel {} had left", cell.0),
+        Act::ChannelSettled(cell) => format!("divided channel {}", cell.0),
     }
 }
 

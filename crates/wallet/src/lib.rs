@@ -6,9 +6,12 @@
 
 pub mod balance;
 pub mod book;
+pub mod cells;
+pub mod earning;
 pub mod history;
 pub mod keys;
 pub mod keystore;
+pub mod paying;
 pub mod proof;
 pub mod read;
 pub mod send;

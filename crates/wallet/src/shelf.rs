@@ -173,12 +173,7 @@ impl Shelf {
     /// # Errors
     /// [`ShelfError`].
     pub fn book(&self, maximum: usize) -> Result<Option<Vec<u8>>, ShelfError> {
-        match read_bounded(&self.folder.join(BOOK), maximum) {
-            Err(ShelfError::System { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                Ok(None)
-            }
-            other => other.map(Some),
-        }
+        self.note(BOOK, maximum)
     }
 
     /// Replaces the book.
@@ -202,21 +197,82 @@ impl Shelf {
         }
     }
 
+    /// A small file beside the book, if it is there.
+    ///
+    /// # Errors
+    /// [`ShelfError`].
+    pub fn note(&self, name: &str, maximum: usize) -> Result<Option<Vec<u8>>, ShelfError> {
+        if_there(read_bounded(&self.folder.join(name), maximum))
+    }
+
+    /// Replaces a small file. Without `sync` a kill still leaves the old one or the new one, and
+    /// only a machine that loses its power may forget the last few.
+    ///
+    /// # Errors
+    /// [`ShelfError`]; the old one is then still there.
+    pub fn put_note(&self, name: &str, content: &[u8], sync: bool) -> Result<(), ShelfError> {
+        let path = self.folder.join(name);
+        if sync {
+            return self.replace(&path, content);
+        }
+        let file = self.written(&path, content)?;
+        file.persist(&path).map_err(|error| failed("replace", &path)(error.error))?;
+        Ok(())
+    }
+
+    /// Takes a small file away, if it is there.
+    ///
+    /// # Errors
+    /// [`ShelfError`].
+    pub fn drop_note(&self, name: &str) -> Result<(), ShelfError> {
+        let path = self.folder.join(name);
+        if_there(fs::remove_file(&path).map_err(failed("remove", &path))).map(drop)
+    }
+
+    /// The small files whose names begin so: the rest of each name, in order.
+    ///
+    /// # Errors
+    /// [`ShelfError`].
+    pub fn notes(&self, prefix: &str) -> Result<Vec<String>, ShelfError> {
+        let read = fs::read_dir(&self.folder).map_err(failed("list", &self.folder))?;
+        let names = read.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut names: Vec<String> =
+            names.filter_map(|name| Some(name.strip_prefix(prefix)?.to_owned())).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
     fn replace(&self, path: &Path, content: &[u8]) -> Result<(), ShelfError> {
         let file = self.beside(path, content)?;
         file.persist(path).map_err(|error| failed("replace", path)(error.error))?;
         sync_folder(&self.folder)
     }
 
-    /// A synced file with that content, owner-only from its first byte on.
+    /// A synced file with that content.
     fn beside(&self, path: &Path, content: &[u8]) -> Result<tempfile::NamedTempFile, ShelfError> {
+        let file = self.written(path, content)?;
+        file.as_file().sync_all().map_err(failed("sync", path))?;
+        Ok(file)
+    }
+
+    /// A file with that content, owner-only from its first byte on.
+    fn written(&self, path: &Path, content: &[u8]) -> Result<tempfile::NamedTempFile, ShelfError> {
         let mut file = tempfile::Builder::new()
             .prefix(".partial-")
             .tempfile_in(&self.folder)
             .map_err(failed("write in", &self.folder))?;
         file.write_all(content).map_err(failed("write", path))?;
-        file.as_file().sync_all().map_err(failed("sync", path))?;
         Ok(file)
+    }
+}
+
+/// What a file that is not there gives is nothing.
+fn if_there<T>(given: Result<T, ShelfError>) -> Result<Option<T>, ShelfError> {
+    match given {
+        Err(ShelfError::System { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Ok(None)
+        }
+        other => other.map(Some),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::history::{self, Line, Whose};
 use crate::keys::{Keys, Spender, Tier, ViewKey, ViewKeyError};
 use crate::keystore::{self, Contents, Cost, KEYSTORE_BYTES_MAX, KeystoreError, Password};
 use crate::keystore::{ShortPassword, VaultKey};
+use crate::paying::ChannelError;
 use crate::proof::{ProveError, Shown};
 use crate::read::{Caught, Ledger, ReadError, Reader};
 use crate::send::{Desk, Draft, Order, SendError};
@@ -48,6 +49,9 @@ pub enum WalletError {
     /// A payment could not be shown.
     #[error(transparent)]
     Prove(#[from] ProveError),
+    /// A channel.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
     /// Keys that this wallet does not give away.
     #[error(transparent)]
     ViewKey(#[from] ViewKeyError),
@@ -218,8 +222,20 @@ impl Wallet {
         Ok((index, self.address(index)))
     }
 
+    pub(crate) fn shelf(&self) -> &Shelf {
+        &self.shelf
+    }
+
+    pub(crate) fn vault(&self) -> &VaultKey {
+        &self.contents.vault
+    }
+
     /// The book changes only together with its file.
-    fn replace(&mut self, book: Book, rng: &mut impl CryptoRng) -> Result<(), WalletError> {
+    pub(crate) fn replace(
+        &mut self,
+        book: Book,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), WalletError> {
         let before = std::mem::replace(&mut self.book, book);
         self.keep(rng).inspect_err(|_| self.book = before)
     }

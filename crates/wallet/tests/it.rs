@@ -1,6 +1,8 @@
 //! Wallets against the real law of the ledger: blocks are built and checked as on any chain.
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by panicking")]
 
+#[path = "it/channels.rs"]
+mod channels;
 #[path = "it/faults.rs"]
 mod faults;
 #[path = "it/model.rs"]

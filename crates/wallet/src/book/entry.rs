@@ -56,6 +56,16 @@ pub enum Act {
     DeedCame(CellId, Digest),
     /// A deed left us, or ended.
     DeedLeft(CellId),
+    /// We opened a channel.
+    ChannelOpened(CellId),
+    /// We put more into one.
+    ChannelToppedUp(CellId),
+    /// A channel that pays us was closed.
+    ChannelClosed(CellId),
+    /// We took back what was left in one.
+    ChannelRefunded(CellId),
+    /// Both sides divided one.
+    ChannelSettled(CellId),
 }
 
 impl Encode for Act {
@@ -66,6 +76,11 @@ impl Encode for Act {
             Self::TillPaidOut(cell) => (2, cell),
             Self::DeedCame(cell, _) => (3, cell),
             Self::DeedLeft(cell) => (4, cell),
+            Self::ChannelOpened(cell) => (5, cell),
+            Self::ChannelToppedUp(cell) => (6, cell),
+            Self::ChannelClosed(cell) => (7, cell),
+            Self::ChannelRefunded(cell) => (8, cell),
+            Self::ChannelSettled(cell) => (9, cell),
         };
         kind.encode(out);
         cell.encode(out);
@@ -84,6 +99,11 @@ impl Decode for Act {
             2 => Self::TillPaidOut(cell),
             3 => Self::DeedCame(cell, Digest::decode(input)?),
             4 => Self::DeedLeft(cell),
+            5 => Self::ChannelOpened(cell),
+            6 => Self::ChannelToppedUp(cell),
+            7 => Self::ChannelClosed(cell),
+            8 => Self::ChannelRefunded(cell),
+            9 => Self::ChannelSettled(cell),
             value => return Err(DecodeError::Unknown { what: "act", value: value.into() }),
         })
     }

@@ -1,8 +1,12 @@
 //! From a block that concerns us to what the book says of it.
 
-use crate::book::{Act, Arrival, Book, Entry, Held, LOOK_AHEAD, OwnDeed, OwnTill, Spent};
+use crate::book::{
+    Act, Arrival, Book, Entry, Held, LOOK_AHEAD, OwnChannel, OwnDeed, OwnTill, Spent,
+};
 use crate::keys::Keys;
+use mutirao_ledger::cell::channel::{ChannelAction, Payer};
 use mutirao_ledger::cell::deed::{DeedAction, DeedOpening};
+use mutirao_ledger::cell::keepsake::{Keepsake, Side};
 use mutirao_ledger::cell::till::{TillAction, proof};
 use mutirao_ledger::cell::{Action, CellId};
 use mutirao_ledger::note::NoteIndex;
@@ -77,8 +81,9 @@ impl<'a> Scribe<'a> {
             let act = match action {
                 Action::Till(action) => self.till(action, CellId::new(tx.id, at)),
                 Action::Deed(action) => self.deed(action, CellId::new(tx.id, at), &carried),
+                Action::Channel(action) => self.channel(action, CellId::new(tx.id, at), &carried),
                 // Their keepsakes are notes of ours; what they are about the book does not say yet.
-                Action::Channel(_) | Action::Bond(_) | Action::Challenge(_) => None,
+                Action::Bond(_) | Action::Challenge(_) => None,
             };
             entry.acts.extend(act);
         }
@@ -153,6 +158,43 @@ impl<'a> Scribe<'a> {
             }
             TillAction::Deposit { till, .. } => Some(Act::TillPaid(*till)),
             TillAction::Payout { till, .. } => Some(Act::TillPaidOut(*till)),
+        }
+    }
+
+    // spec: WALLET-7.1
+    fn channel(
+        &mut self,
+        action: &ChannelAction,
+        made: CellId,
+        carried: &[(u8, NoteIndex, Memo)],
+    ) -> Option<Act> {
+        let mut kept = carried.iter().filter_map(|(_, _, memo)| Keepsake::from_memo(memo));
+        match action {
+            ChannelAction::Open { payer, payee, royalties, expiry, .. } => {
+                let keys = self.keys.spender()?.keys();
+                let ours = |kept: &Keepsake| {
+                    kept.side == Side::Payer && Payer::new(keys, kept).party().public() == *payer
+                };
+                let (cell, kept) = (made, vec![kept.find(ours)?]);
+                let (payee, royalties, expiry) = (*payee, royalties.clone(), *expiry);
+                self.book.channels.push(OwnChannel { cell, kept, payee, royalties, expiry });
+                Some(Act::ChannelOpened(cell))
+            }
+            ChannelAction::TopUp { channel, .. } => {
+                let own = self.book.channels.iter_mut().find(|own| own.cell == *channel)?;
+                let nonce = own.kept.first()?.nonce;
+                own.kept.push(kept.find(|kept| kept.nonce == nonce)?);
+                Some(Act::ChannelToppedUp(*channel))
+            }
+            ChannelAction::Close { voucher, .. } => Some(Act::ChannelClosed(voucher.channel)),
+            ChannelAction::Settle { channel } => {
+                self.book.channels.retain(|own| own.cell != *channel);
+                Some(Act::ChannelSettled(*channel))
+            }
+            ChannelAction::Refund { channel } => {
+                self.book.channels.retain(|own| own.cell != *channel);
+                Some(Act::ChannelRefunded(*channel))
+            }
         }
     }
 

@@ -1,0 +1,302 @@
+//! Channels from both sides: paying through one, closing, taking back, and what is lost when
+//! something is lost.
+
+use crate::world::{Chain, Person};
+use mutirao_ledger::build::Plan;
+use mutirao_ledger::cell::channel::{Drawn, OpenPlan, VoucherError};
+use mutirao_ledger::cell::till::{self, Share};
+use mutirao_ledger::cell::{Cell, CellId, Cells};
+use mutirao_ledger::rules::{FeeLevel, Height};
+use mutirao_wallet::earning::{Earning, Terms};
+use mutirao_wallet::keys::Keys;
+use mutirao_wallet::send::Order;
+use mutirao_wallet::words::Words;
+use mutirao_wallet::{Wallet, WalletError};
+use mutirao_wire::{Amount, Digest};
+
+/// When the channels of these tests expire.
+const EXPIRY: Height = Height(40);
+
+/// A payer, a payee and a creator, with a till that passes a fifth on to the creator's ancestor.
+struct Street {
+    chain: Chain,
+    payer: Person,
+    payee: Person,
+    creator: Person,
+    tills: [CellId; 2],
+    channel: CellId,
+}
+
+fn read(person: &mut Person, chain: &mut Chain) {
+    person.read(chain).unwrap();
+}
+
+/// Sends, mines and reads.
+fn step(
+    person: &mut Person,
+    chain: &mut Chain,
+    prepare: impl FnOnce(
+        &Wallet,
+        &mut Chain,
+        &mut mutirao_ledger::testing::Seeded,
+    ) -> mutirao_wallet::send::Draft,
+) -> u64 {
+    let draft = prepare(&person.wallet, chain, &mut person.rng);
+    let fee = draft.fee().0;
+    person.wallet.send(draft, chain, &mut person.rng).unwrap();
+    chain.mine();
+    read(person, chain);
+    fee
+}
+
+fn open_till(person: &mut Person, chain: &mut Chain, shares: Vec<Share>) -> CellId {
+    let number = person.wallet.book().tills.len() as u64;
+    let key = person.wallet.spender().unwrap().till_key(number);
+    let plan = Plan::OpenTill(till::OpenPlan { key, shares });
+    let order = Order { payments: vec![], plans: vec![plan], level: FeeLevel::Normal };
+    person.act(&order, chain).unwrap();
+    chain.mine();
+    read(person, chain);
+    person.wallet.book().tills.last().unwrap().cell
+}
+
+impl Street {
+    fn new() -> Self {
+        let (mut chain, mut payer, mut payee) = (Chain::new(3), Person::new(1), Person::new(2));
+        let mut creator = Person::new(3);
+        for person in [&payer, &payee, &creator] {
+            chain.mint(&[(person.address(), 100_000)]);
+        }
+        for person in [&mut payer, &mut payee, &mut creator] {
+            read(person, &mut chain);
+        }
+        let ancestor = open_till(&mut creator, &mut chain, vec![]);
+        let share = Share { till: ancestor, basis_points: 2_000 };
+        let till = open_till(&mut creator, &mut chain, vec![share]);
+        let royalties = vec![Share { till, basis_points: 500 }];
+        let (number, point) = payee.wallet.new_payee(&mut payee.rng).unwrap();
+        let open = OpenPlan { amount: Amount(20_000), payee: point, royalties, expiry: EXPIRY };
+        step(&mut payer, &mut chain, |wallet, chain, rng| {
+            wallet.prepare_channel(open, chain, rng).unwrap()
+        });
+        let channel = payer.wallet.channels()[0].cell;
+        let mut street = Self { chain, payer, payee, creator, tills: [till, ancestor], channel };
+        street.receive(number).unwrap();
+        street
+    }
+
+    fn terms(&self) -> Terms {
+        let royalties = vec![Share { till: self.tills[0], basis_points: 500 }];
+        Terms { royalties, deposit: Amount(10_000), expiry: Height(30) }
+    }
+
+    fn receive(&mut self, number: u64) -> Result<Earning, WalletError> {
+        let (told, terms) = (self.payer.wallet.told(self.channel).unwrap(), self.terms());
+        read(&mut self.payee, &mut self.chain);
+        let Person { wallet, rng, .. } = &mut self.payee;
+        wallet.receive_channel(self.channel, (number, told), &terms, &mut self.chain, rng)
+    }
+
+    /// The payer draws; what leaves its machine.
+    fn draw(&mut self, more: u64) -> Drawn {
+        let Person { wallet, rng, .. } = &mut self.payer;
+        let mut drawer = wallet.drawer(self.channel).unwrap();
+        let drawn = drawer.draw(Amount(more), Digest([9; 32]), rng).unwrap();
+        wallet.keep_progress(self.channel, drawer.progress(), false, rng).unwrap();
+        drawn
+    }
+
+    /// The payee takes it and keeps it.
+    fn take(&mut self, drawn: Drawn) -> Result<Amount, VoucherError> {
+        let Person { wallet, rng, .. } = &mut self.payee;
+        let earning = wallet.earning(self.channel).unwrap().unwrap();
+        let mut holder = wallet.holder(self.channel, &earning).unwrap();
+        let more = holder.accept(drawn)?;
+        let earning = Earning { best: holder.best().cloned(), ..earning };
+        wallet.keep_earning(self.channel, &earning, false, rng).unwrap();
+        Ok(more)
+    }
+
+    fn pay(&mut self, more: u64) {
+        let drawn = self.draw(more);
+        assert_eq!(self.take(drawn), Ok(Amount(more)));
+    }
+
+    fn close(&mut self) -> u64 {
+        let channel = self.channel;
+        read(&mut self.payee, &mut self.chain);
+        step(&mut self.payee, &mut self.chain, |wallet, chain, rng| {
+            wallet.prepare_close(channel, chain, rng).unwrap().unwrap()
+        })
+    }
+
+    fn refund(&mut self) -> u64 {
+        let channel = self.channel;
+        read(&mut self.payer, &mut self.chain);
+        step(&mut self.payer, &mut self.chain, |wallet, chain, rng| {
+            wallet.prepare_refund(channel, chain, rng).unwrap()
+        })
+    }
+
+    /// The payer on another machine, from its words.
+    fn lose_the_payers_machine(&mut self) {
+        let words = Words::parse(&self.payer.wallet.spender().unwrap().words().reveal()).unwrap();
+        self.payer = Person::of(Keys::new(words), 0);
+        read(&mut self.payer, &mut self.chain);
+    }
+}
+
+// spec: WALLET-7.1, WALLET-7.2, WALLET-7.3, WALLET-7.6
+#[test]
+fn what_is_paid_reaches_payee_and_creators_and_the_rest_comes_back() {
+    let mut street = Street::new();
+    assert_eq!(street.payer.wallet.balance().in_channels, Amount(20_000));
+    let (payer, payee) = (street.payer.spendable(), street.payee.spendable());
+    (0..10).for_each(|_| street.pay(700));
+    let fee = street.close();
+    assert_eq!(street.payee.spendable(), payee + 7_000 - 350 - fee);
+    let fee = street.refund();
+    assert_eq!(street.payer.spendable(), payer + 13_000 - fee);
+    assert_eq!(street.payer.wallet.balance().in_channels, Amount(0));
+    assert!(street.chain.cell(&street.channel).is_none());
+    let Some(Cell::Till(till)) = street.chain.cell(&street.tills[0]) else { panic!("no till") };
+    let key = street.creator.wallet.spender().unwrap().till_key(1);
+    assert!(till.current.holds(&key, Amount(350)), "a twentieth");
+    let words: Vec<String> =
+        street.payer.wallet.history().iter().map(|it| it.memo.clone()).collect();
+    for wanted in ["opened channel", "took back what channel"] {
+        assert!(words.iter().any(|memo| memo.starts_with(wanted)), "{words:?}");
+    }
+}
+
+// spec: WALLET-7.1
+#[test]
+fn a_channel_can_be_topped_up_and_all_of_it_paid() {
+    let mut street = Street::new();
+    street.pay(19_000);
+    let channel = street.channel;
+    step(&mut street.payer, &mut street.chain, |wallet, chain, rng| {
+        wallet.prepare_top_up(channel, Amount(5_000), chain, rng).unwrap()
+    });
+    street.receive(0).unwrap();
+    street.pay(6_000);
+    let payee = street.payee.spendable();
+    let fee = street.close();
+    assert_eq!(street.payee.spendable(), payee + 25_000 - 1_250 - fee);
+    let Some(Cell::Channel(rest)) = street.chain.cell(&channel) else { panic!("no channel") };
+    assert!(!rest.is_open(), "what is left is nothing, and only its payer knows that");
+}
+
+// spec: WALLET-7.3
+#[test]
+fn a_payer_restored_from_its_words_takes_back_exactly_the_rest() {
+    let mut street = Street::new();
+    street.pay(700);
+    street.pay(400);
+    let before = street.payer.spendable();
+    street.lose_the_payers_machine();
+    assert_eq!(street.payer.spendable(), before);
+    assert_eq!(street.payer.wallet.channels().len(), 1);
+    street.close();
+    let fee = street.refund();
+    assert_eq!(street.payer.spendable(), before + 18_900 - fee);
+}
+
+// spec: WALLET-7.2
+#[test]
+fn a_payer_that_forgot_its_last_voucher_goes_on_after_the_one_it_is_shown() {
+    let mut street = Street::new();
+    (0..3).for_each(|_| street.pay(100));
+    street.lose_the_payers_machine();
+    let stale = street.draw(50);
+    assert!(matches!(street.take(stale), Err(VoucherError::Sequence { .. })), "it counts anew");
+    let best = street.payee.wallet.earning(street.channel).unwrap().unwrap().best.unwrap();
+    let mut drawer = street.payer.wallet.drawer(street.channel).unwrap();
+    assert!(drawer.resume(&best.voucher));
+    let drawn = drawer.draw(Amount(50), Digest([1; 32]), &mut street.payer.rng).unwrap();
+    assert_eq!(street.take(drawn), Ok(Amount(50)));
+    let earned = street.payee.wallet.earning(street.channel).unwrap().unwrap().earned();
+    assert_eq!(earned, Amount(350));
+}
+
+// spec: WALLET-7.5
+#[test]
+fn a_payee_that_forgot_its_last_voucher_loses_that_one_alone() {
+    let mut street = Street::new();
+    street.pay(300);
+    let lost = street.draw(200);
+    let wallet = &street.payee.wallet;
+    let earning = wallet.earning(street.channel).unwrap().unwrap();
+    let mut holder = wallet.holder(street.channel, &earning).unwrap();
+    holder.accept(lost).unwrap();
+    // The machine loses its power here, before the file is written.
+    let payee = street.payee.spendable();
+    let fee = street.close();
+    assert_eq!(street.payee.spendable(), payee + 300 - 15 - fee);
+}
+
+// spec: WALLET-7.3
+#[test]
+fn an_open_channel_is_taken_back_only_after_it_expired() {
+    let mut street = Street::new();
+    street.pay(300);
+    let Person { wallet, rng, .. } = &mut street.payer;
+    let early = wallet.prepare_refund(street.channel, &mut street.chain, rng).unwrap_err();
+    assert!(early.to_string().contains("41"), "{early}");
+    let left = EXPIRY.0 + 1 - street.chain.height().0;
+    street.chain.idle(left);
+    let before = street.payer.spendable();
+    let fee = street.refund();
+    assert_eq!(street.payer.spendable(), before + 20_000 - fee, "the payee did not close in time");
+    let Person { wallet, rng, .. } = &mut street.payee;
+    let gone = wallet.prepare_close(street.channel, &mut street.chain, rng).unwrap_err();
+    assert!(gone.to_string().contains("not on the ledger any more"), "{gone}");
+}
+
+/// Both want the channel in one block: whoever comes second is refused, and nothing is lost.
+// spec: WALLET-7.3, WALLET-7.6
+#[test]
+fn of_a_close_and_a_refund_in_one_block_one_counts() {
+    let mut street = Street::new();
+    street.pay(300);
+    let left = EXPIRY.0 + 1 - street.chain.height().0;
+    street.chain.idle(left);
+    read(&mut street.payer, &mut street.chain);
+    read(&mut street.payee, &mut street.chain);
+    let Street { chain, payer, payee, channel, .. } = &mut street;
+    let refund = payer.wallet.prepare_refund(*channel, chain, &mut payer.rng).unwrap();
+    let close = payee.wallet.prepare_close(*channel, chain, &mut payee.rng).unwrap().unwrap();
+    payee.wallet.send(close, chain, &mut payee.rng).unwrap();
+    chain.mine();
+    let error = payer.wallet.send(refund, chain, &mut payer.rng).unwrap_err();
+    assert!(error.to_string().contains("refused"), "{error}");
+    read(payer, chain);
+    let (before, fee) = (payer.spendable(), street.refund());
+    assert_eq!(street.payer.spendable(), before + 19_700 - fee);
+    // A second close finds nothing to close.
+    let Person { wallet, rng, .. } = &mut street.payee;
+    let again = wallet.prepare_close(street.channel, &mut street.chain, rng).unwrap_err();
+    assert!(again.to_string().contains("not on the ledger any more"), "{again}");
+}
+
+// spec: WALLET-7.4
+#[test]
+fn a_channel_that_is_not_as_agreed_is_not_taken() {
+    let mut street = Street::new();
+    let told = street.payer.wallet.told(street.channel).unwrap();
+    let good = street.terms();
+    let cases = [
+        (0, told.clone(), Terms { royalties: vec![], ..good.clone() }, "royalties"),
+        (0, told.clone(), Terms { deposit: Amount(20_001), ..good.clone() }, "too little"),
+        (0, vec![], good.clone(), "too little"),
+        (0, told.clone(), Terms { expiry: Height(41), ..good.clone() }, "too early"),
+        (1, told, good, "another payee"),
+    ];
+    let Person { wallet, rng, .. } = &mut street.payee;
+    for (number, told, terms, word) in cases {
+        let taken =
+            wallet.receive_channel(street.channel, (number, told), &terms, &mut street.chain, rng);
+        let error = taken.unwrap_err().to_string();
+        assert!(error.contains(word), "{error}");
+    }
+}

@@ -14,6 +14,7 @@ pub mod build;
 pub mod cell;
 pub mod commit;
 pub mod curve;
+pub mod deal;
 pub mod examine;
 pub mod key;
 pub mod note;

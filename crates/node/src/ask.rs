@@ -2,6 +2,7 @@
 //! receipt. On the level `local` the provider is this node itself, over a hub in memory: one path.
 
 mod conduct;
+mod deal;
 mod errand;
 mod meeting;
 #[cfg(test)]
@@ -18,10 +19,10 @@ use crate::keys;
 use crate::models::Opened;
 use conduct::Conduct;
 use errand::Errand;
-use mutirao_market::session::client::{Mode, Outcome, Policy, audit_drawn};
+use mutirao_market::session::client::{Mode, Outcome, Payment, Policy, audit_drawn};
 use mutirao_wire::bundle::{Message, Opening, ReceiptBundle, TextOpening};
 use mutirao_wire::{Amount, Finish, Job, PeerKey, Privacy, ReceiptId, Sampling, Token};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -119,11 +120,25 @@ pub struct Answered {
     pub receipt_path: Option<PathBuf>,
     /// How much it was checked.
     pub trust: Trust,
+    /// Who was paid what, in the order of their turns; empty where it was free.
+    pub payments: Vec<Payment>,
     /// What it took from the socket, where this machine wrote it and knows.
     pub energy: Option<Energy>,
 }
 
 impl Answered {
+    /// What it cost in all.
+    #[must_use]
+    pub fn paid(&self) -> Amount {
+        Amount(self.payments.iter().map(|payment| payment.paid.0).sum())
+    }
+
+    /// Vouchers that paid for it.
+    #[must_use]
+    pub fn vouchers(&self) -> u32 {
+        self.payments.iter().map(|payment| payment.vouchers).sum()
+    }
+
     /// Tokens a second after the first.
     #[must_use]
     pub fn tokens_per_second(&self) -> f64 {
@@ -157,6 +172,9 @@ impl Node {
         let errand = Errand::prepare(self, &opened, &job, clock).await?;
         let answered = self.ask_on(&errand, &opened, question, job, watch).await;
         let energy = measuring.and_then(Measuring::end);
+        if let Some(cashier) = self.cashier().filter(|_| !errand.means.is_empty()) {
+            cashier.settle().await;
+        }
         errand.close().await;
         answered.map(|answered| Answered { energy, ..answered })
     }
@@ -204,8 +222,8 @@ impl Node {
             },
             deadline_ms: errand.clock.now() + DEADLINE.as_millis() as u64,
             vocabulary: opened.model.vocabulary(),
-            cap: Amount::ZERO,
-            means: BTreeMap::new(),
+            cap: errand.cap,
+            means: errand.means.clone(),
             newcomers: if audits { errand.newcomers() } else { BTreeSet::new() },
         })
     }
@@ -249,6 +267,7 @@ impl Node {
                 (_, true) => Trust::Replayed,
                 (_, false) => Trust::Signed,
             },
+            payments: outcome.payments,
             energy: None,
         })
     }

@@ -1,6 +1,7 @@
 //! A node: the one value that holds configuration and opens everything else on demand.
 
 use crate::ask::Meeting;
+use crate::cashier::Cashier;
 use crate::config::Config;
 use crate::energy::Meter;
 use crate::files::{self, FileError};
@@ -28,6 +29,7 @@ pub struct Node {
     opened: Mutex<BTreeMap<String, Arc<Opened>>>,
     /// Held while a model is opened: who wants the same one waits, and does not open it twice.
     opening: Mutex<()>,
+    cashier: OnceLock<Cashier>,
     /// Held for the next question.
     pub(crate) waiting: tokio::sync::Mutex<Option<Meeting>>,
 }
@@ -43,6 +45,7 @@ impl Node {
             threads: OnceLock::new(),
             places: OnceLock::new(),
             meter: OnceLock::new(),
+            cashier: OnceLock::new(),
             opened: Mutex::default(),
             opening: Mutex::default(),
             waiting: tokio::sync::Mutex::default(),
@@ -174,6 +177,17 @@ impl Node {
         let Config { capacity, jobs_per_key, kv_cache, .. } = self.config;
         let places = || Places::new(capacity, jobs_per_key, bytes(kv_cache));
         self.places.get_or_init(places).clone()
+    }
+
+    /// From now on answers are paid for, and sold, with this wallet.
+    pub fn pay_with(&self, cashier: Cashier) {
+        let _ = self.cashier.set(cashier);
+    }
+
+    /// Whoever has the wallet, if it is open.
+    #[must_use]
+    pub fn cashier(&self) -> Option<&Cashier> {
+        self.cashier.get()
     }
 
     /// What its answers take from the socket; found on first use.

@@ -9,7 +9,7 @@ pub use table::{SETTINGS, Setting};
 
 use crate::caches::Caches;
 use crate::files::{self, FileError};
-use mutirao_wire::Privacy;
+use mutirao_wire::{Amount, Prices, Privacy};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -98,6 +98,16 @@ pub struct Config {
     pub wallet: String,
     /// Where the wallet's password is read from.
     pub password_file: Option<PathBuf>,
+    /// The most that one answer may cost; nothing is spent without it.
+    pub max_price: Amount,
+    /// The most that is spent on answers in a day.
+    pub max_price_per_day: Amount,
+    /// What is put into a new channel.
+    pub channel_deposit: Amount,
+    /// After how many blocks a channel can be taken back.
+    pub channel_blocks: u32,
+    /// What a provider asks.
+    pub prices: Prices,
     /// The ticket of the ledger that a wallet asks.
     pub ledger: Option<String>,
 }

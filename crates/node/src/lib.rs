@@ -5,6 +5,7 @@ pub mod ask;
 mod assemble;
 pub mod caches;
 mod carry;
+pub mod cashier;
 mod checkup;
 mod clock;
 pub mod config;

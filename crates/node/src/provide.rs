@@ -2,11 +2,12 @@
 
 use crate::ask::AskError;
 use crate::assemble::Node;
+use crate::cashier::Cashier;
 use crate::clock::Clock;
 use crate::keys::{KeyError, Keys};
 use crate::manners::{Manners, Rules, weather};
 use crate::models::Opened;
-use crate::serve::Counter;
+use crate::serve::{Counter, Sells};
 use mutirao_net::{Net, Ticket, iroh};
 use mutirao_wire::{Offer, SigningKey};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,6 +22,8 @@ pub struct Providing {
     net: Arc<dyn Net>,
     counter: Arc<Counter>,
     serving: tokio::task::JoinHandle<()>,
+    /// Closes channels before they expire.
+    tending: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Providing {
@@ -44,12 +47,18 @@ impl Providing {
     /// Takes no more links, lets running answers end, closes.
     pub async fn stop(self) {
         self.serving.abort();
+        if let Some(tending) = &self.tending {
+            tending.abort();
+        }
         if !self.counter.places.all_free(PATIENCE_AT_THE_END).await {
             tracing::warn!("some answers were still running");
         }
         self.net.close().await;
     }
 }
+
+/// How often it is looked whether a channel is about to expire.
+const TENDING: Duration = Duration::from_secs(15);
 
 impl Node {
     /// Listens and serves a model.
@@ -70,10 +79,23 @@ impl Node {
         let mut counter = self.counter(&opened, keys.clone(), Clock::start());
         counter.manners = Manners::new(Rules::of(self.config()));
         counter.own = false;
+        counter.sells = self.sells(&opened)?;
+        let tending = counter.sells.as_ref().map(|sells| tokio::spawn(tend(sells.cashier.clone())));
         let counter = Arc::new(counter);
         let serving = tokio::spawn(counter.clone().serve(net.clone()));
         tokio::spawn(Self::new(self.config().clone()).take_pushes(judged));
-        Ok(Providing { net, counter, serving })
+        Ok(Providing { net, counter, serving, tending })
+    }
+
+    /// What a model is sold for, if it is.
+    fn sells(&self, opened: &Opened) -> Result<Option<Sells>, AskError> {
+        let prices = self.config().prices;
+        if prices.are_free() {
+            return Ok(None);
+        }
+        let cashier = self.cashier().cloned().ok_or(AskError::NoWallet)?;
+        let royalties = self.royalties(opened.model.id())?;
+        Ok(Some(Sells { prices, royalties, cashier }))
     }
 
     /// Meets a node and adds it to the circle. A node that does not answer is not added.
@@ -97,6 +119,7 @@ impl Node {
             keys,
             workshop: opened.workshop(self.threads(), bytes(self.config().prefix_cache)),
             own: true,
+            sells: None,
             places: self.places(),
             manners: Manners::new(Rules::OWN),
             longest_job: Duration::from_secs(self.config().longest_job.into()),
@@ -118,6 +141,15 @@ impl Node {
 
     pub(crate) fn throw_away_key(&self) -> Result<SigningKey, KeyError> {
         Ok(Keys::throw_away()?.peer)
+    }
+}
+
+/// Looks again and again whether a channel is about to expire.
+async fn tend(cashier: Cashier) {
+    loop {
+        tokio::time::sleep(TENDING).await;
+        let closed = cashier.tend().await;
+        tracing::debug!(closed, "channels closed");
     }
 }
 

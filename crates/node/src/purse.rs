@@ -166,6 +166,11 @@ impl Purse {
         &self.wallet
     }
 
+    /// The wallet and the system's chance, to act with.
+    pub(crate) fn parts(&mut self) -> (&mut Wallet, &mut Chance) {
+        (&mut self.wallet, &mut self.chance)
+    }
+
     /// Reads all that is new.
     ///
     /// # Errors

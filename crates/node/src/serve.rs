@@ -4,24 +4,42 @@
 //! answers together in the model's workshop, and stops as soon as nobody waits for one.
 
 use crate::carry::{Carried, Heard};
+use crate::cashier::Cashier;
 use crate::clock::Clock;
 use crate::keys::Keys;
 use crate::manners::Manners;
 use crate::places::{Place, Places};
-use crate::workshop::{EVENTS_WAITING, Outlet, Task, Who, Workshop};
+use crate::workshop::{EVENTS_AHEAD, EVENTS_WAITING, Outlet, Task, Who, Workshop};
 use mutirao_engine::Model;
+use mutirao_ledger::cell::till::Share;
+use mutirao_ledger::deal::Reply;
 use mutirao_market::Millis;
 use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
 use mutirao_market::session::provider::{Action, Desk, Event, Provider};
 use mutirao_net::{Link, Net};
-use mutirao_wire::{Job, Offer, OfferLimits, PeerKey, Prices, Token};
+use mutirao_wire::{Amount, ChannelId, Encode, Job, Offer, OfferLimits, PeerKey, Prices, Token};
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// How long an offer stands; each link gets a fresh one.
 const OFFER_STANDS: Millis = 24 * 60 * 60 * 1000;
+
+/// What answers cost, and who is paid.
+#[derive(Debug, Clone)]
+pub struct Sells {
+    /// For each kind of work.
+    pub prices: Prices,
+    /// What the model's creators get of it.
+    pub royalties: Vec<Share>,
+    /// Who takes the vouchers.
+    pub cashier: Cashier,
+}
+
+/// Numbers the links of this process.
+static LINKS: AtomicU64 = AtomicU64::new(0);
 
 /// A model at the disposal of others.
 #[derive(Debug)]
@@ -34,6 +52,8 @@ pub struct Counter {
     pub keys: Keys,
     /// Where its answers are written.
     pub workshop: Arc<Workshop>,
+    /// What its answers cost; nothing where they are free.
+    pub sells: Option<Sells>,
     /// Whether only this machine's own user asks here.
     pub own: bool,
     /// Jobs at once.
@@ -63,7 +83,7 @@ impl Counter {
             op_set: self.model.op_set(),
             name: self.name.chars().take(32).collect(),
             context: self.model.context(),
-            prices: Prices::default(),
+            prices: self.sells.as_ref().map(|sells| sells.prices).unwrap_or_default(),
             capacity: self.places.count(),
             limits: Some(limits),
             sequence: now,
@@ -92,23 +112,31 @@ impl Counter {
             let heard = heard.clone();
             async move { heard.send(frame).await.is_ok() }
         });
-        let (written, mut engine) = mpsc::channel(EVENTS_WAITING);
+        // What is sold is not written far ahead of its payment.
+        let ahead = if self.sells.is_some() { EVENTS_AHEAD } else { EVENTS_WAITING };
+        let (written, mut engine) = mpsc::channel(ahead);
         let peer = carried.peer;
-        let mut work = Work { counter: self, peer, written, place: None, stop: Arc::default() };
+        let mut work = Work::new(self, peer, written);
         let mut session = Provider::new(work.counter.desk());
         while !session.is_over() {
             let patience = session.patience().map_or(Duration::MAX, Duration::from_millis);
             let unpaid = session.awaits_payment();
             let event = tokio::select! {
-                frame = inbox.recv() => work.event(frame),
+                frame = inbox.recv() => work.event(frame).await,
                 event = engine.recv(), if !unpaid => event.unwrap_or(Event::Gone),
-                () = tokio::time::sleep(patience) => Event::Gone,
+                () = tokio::time::sleep(patience) => match unpaid {
+                    true => Event::Unpaid("no voucher came; pay and ask again".into()),
+                    false => Event::Gone,
+                },
             };
-            for action in session.handle(work.counter.clock.now(), event) {
-                work.perform(action, &carried).await;
+            let mut events = VecDeque::from([event]);
+            while let Some(event) = events.pop_front() {
+                for action in session.handle(work.counter.clock.now(), event) {
+                    events.extend(work.perform(action, &carried).await);
+                }
             }
         }
-        work.stop.store(true, Ordering::Relaxed);
+        work.end().await;
         carried.finish().await;
     }
 }
@@ -120,11 +148,19 @@ struct Work {
     written: mpsc::Sender<Event>,
     place: Option<Place>,
     stop: Arc<AtomicBool>,
+    link: u64,
+    /// What pays for it.
+    channel: Option<ChannelId>,
 }
 
 impl Work {
+    fn new(counter: Arc<Counter>, peer: PeerKey, written: mpsc::Sender<Event>) -> Self {
+        let link = LINKS.fetch_add(1, Ordering::Relaxed);
+        Self { counter, peer, written, place: None, stop: Arc::default(), link, channel: None }
+    }
+
     /// A job takes a place as it is asked for, so that two cannot take the last one.
-    fn event(&mut self, heard: Option<Heard<ClientFrame>>) -> Event {
+    async fn event(&mut self, heard: Option<Heard<ClientFrame>>) -> Event {
         match heard {
             Some(Heard::Frame(frame)) => {
                 let lent = self.counter.manners.reason().is_none();
@@ -133,14 +169,50 @@ impl Work {
                 {
                     self.place = self.counter.places.take(self.peer, self.counter.wanted(job));
                 }
-                Event::Frame { frame, free: self.place.is_some(), holds: None }
+                let holds = self.holds(&frame).await;
+                Event::Frame { frame, free: self.place.is_some(), holds }
             }
             Some(Heard::Garbage(why)) => Event::BadFrame(why),
             Some(Heard::Gone(_)) | None => Event::Gone,
         }
     }
 
-    async fn perform(&mut self, action: Action, carried: &Carried) {
+    /// What the channel of an order holds; so much of it is promised to the order by asking.
+    async fn holds(&mut self, frame: &ClientFrame) -> Option<Amount> {
+        let ClientFrame::Open { order, .. } = frame else { return None };
+        let sells = self.counter.sells.clone()?;
+        self.channel = Some(order.channel);
+        sells.cashier.promise(self.link, order.channel, order.ceiling).await
+    }
+
+    /// Looks what a voucher is worth.
+    async fn redeem(&self, channel: ChannelId, paid: Amount, voucher: Vec<u8>) -> Event {
+        let Some(sells) = &self.counter.sells else {
+            return Event::Unpaid("nothing is sold here".into());
+        };
+        match sells.cashier.redeem(self.link, channel, paid, voucher).await {
+            Ok(paid) => Event::Paid(paid),
+            Err(why) => Event::Unpaid(why),
+        }
+    }
+
+    async fn deal(&self, words: Vec<u8>) -> Event {
+        let Some(sells) = &self.counter.sells else {
+            let free = "answers are free here; order without a channel".to_owned();
+            return Event::Dealt(Reply::No(free).to_bytes());
+        };
+        Event::Dealt(sells.cashier.deal(words, sells.royalties.clone()).await.to_bytes())
+    }
+
+    /// Nothing more happens on this link.
+    async fn end(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some((sells, channel)) = self.counter.sells.as_ref().zip(self.channel) {
+            sells.cashier.ended(self.link, channel).await;
+        }
+    }
+
+    async fn perform(&mut self, action: Action, carried: &Carried) -> Option<Event> {
         match action {
             Action::Send(frame) => {
                 if let ProviderFrame::Refused { reason, .. } = &frame {
@@ -149,14 +221,16 @@ impl Work {
                 carried.send(&frame).await;
             }
             Action::Engage { job, prefix } => self.engage(job, prefix),
-            Action::Redeem { .. } => {
-                let _ = self.written.try_send(Event::Unpaid("nothing is sold here".into()));
+            Action::Redeem { channel, paid, voucher } => {
+                return Some(self.redeem(channel, paid, voucher).await);
             }
+            Action::Deal(words) => return Some(self.deal(words).await),
             Action::Disengage | Action::Close => {
                 self.stop.store(true, Ordering::Relaxed);
                 self.place = None;
             }
         }
+        None
     }
 
     fn engage(&self, job: Job, prefix: Vec<Token>) {

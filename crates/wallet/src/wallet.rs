@@ -20,6 +20,7 @@ use mutirao_ledger::payment::PaymentProof;
 use mutirao_ledger::rules::{FeeLevel, Rules};
 use mutirao_ledger::service::{Answer, Question};
 use mutirao_ledger::tx::{Body, TxId};
+use mutirao_wire::{Decode, Encode};
 use rand_core::CryptoRng;
 use std::path::Path;
 use thiserror::Error;
@@ -220,6 +221,30 @@ impl Wallet {
         self.replace(book, rng)?;
         let index = SubaddressIndex(issued);
         Ok((index, self.address(index)))
+    }
+
+    /// Something that was kept beside the book under a name, sealed like it.
+    ///
+    /// # Errors
+    /// [`WalletError`] when it is damaged.
+    pub fn note<T: Decode>(&self, name: &str, maximum: usize) -> Result<Option<T>, WalletError> {
+        let bytes = self.shelf.note(name, maximum)?;
+        Ok(bytes.map(|bytes| vault::open(&bytes, &self.contents.vault)).transpose()?)
+    }
+
+    /// Keeps something beside the book. `sync` waits for the disk.
+    ///
+    /// # Errors
+    /// [`WalletError`]; what was there before is then still there.
+    pub fn keep_note(
+        &self,
+        name: &str,
+        what: &impl Encode,
+        sync: bool,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), WalletError> {
+        let bytes = vault::seal(what, &self.contents.vault, rng)?;
+        Ok(self.shelf.put_note(name, &bytes, sync)?)
     }
 
     pub(crate) fn shelf(&self) -> &Shelf {

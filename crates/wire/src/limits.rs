@@ -20,6 +20,8 @@ pub const RECEIPT_BYTES_MAX: usize = 512;
 pub const FRAME_BYTES_MAX: usize = 1 << 20;
 /// Most offers one provider may send at once.
 pub const OFFERS_MAX: usize = 64;
+/// Longest words about a channel in a frame, in bytes; what they mean, the ledger says.
+pub const DEAL_BYTES_MAX: usize = 4096;
 /// Longest voucher in a frame, in bytes; what it is, the ledger says.
 pub const VOUCHER_BYTES_MAX: usize = 512;
 /// Longest reason of a refusal, in bytes.

@@ -237,6 +237,7 @@ impl World {
                 }
                 Err(error) => return Some(Event::BadJob(error.to_string())),
             },
+            Action::Deal(_) => {}
             Action::Redeem { channel, paid, voucher } => {
                 return Some(self.redeem(cable, channel, paid, &voucher));
             }

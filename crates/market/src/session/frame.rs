@@ -5,8 +5,8 @@
 
 use mutirao_wire::codec::{put_bytes, put_list};
 use mutirao_wire::limits::{
-    ANSWER_TOKENS_MAX, FRAME_BYTES_MAX, OFFERS_MAX, PROMPT_TOKENS_MAX, REASON_BYTES_MAX,
-    VOUCHER_BYTES_MAX,
+    ANSWER_TOKENS_MAX, DEAL_BYTES_MAX, FRAME_BYTES_MAX, OFFERS_MAX, PROMPT_TOKENS_MAX,
+    REASON_BYTES_MAX, VOUCHER_BYTES_MAX,
 };
 use mutirao_wire::{
     Amount, Decode, DecodeError, Encode, Job, Order, Reader, SignedCheckpoint, SignedOffer,
@@ -44,6 +44,8 @@ pub enum ClientFrame {
         /// The channel's last voucher, as the ledger reads it.
         voucher: Vec<u8>,
     },
+    /// Something about a channel, as the ledger reads it.
+    Deal(Vec<u8>),
 }
 
 /// What a provider says.
@@ -85,6 +87,8 @@ pub enum ProviderFrame {
         /// The first wrong token.
         index: u32,
     },
+    /// The reply to [`ClientFrame::Deal`]. The last frame.
+    Deal(Vec<u8>),
 }
 
 /// Kinds of refusal.
@@ -156,6 +160,10 @@ impl Encode for ClientFrame {
                 paid.encode(out);
                 put_bytes(out, voucher);
             }
+            Self::Deal(words) => {
+                4u8.encode(out);
+                put_bytes(out, words);
+            }
         }
     }
 }
@@ -175,6 +183,7 @@ impl Decode for ClientFrame {
                 paid: Decode::decode(input)?,
                 voucher: input.bytes("voucher", VOUCHER_BYTES_MAX)?,
             },
+            4 => Self::Deal(input.bytes("deal", DEAL_BYTES_MAX)?),
             value => {
                 return Err(DecodeError::Unknown { what: "client frame", value: value.into() });
             }
@@ -219,6 +228,10 @@ impl Encode for ProviderFrame {
                 7u8.encode(out);
                 index.encode(out);
             }
+            Self::Deal(words) => {
+                8u8.encode(out);
+                put_bytes(out, words);
+            }
         }
     }
 }
@@ -250,6 +263,7 @@ impl Decode for ProviderFrame {
                 reason: input.text("reason", REASON_BYTES_MAX)?,
             },
             7 => Self::PrefixRefused { index: Decode::decode(input)? },
+            8 => Self::Deal(input.bytes("deal", DEAL_BYTES_MAX)?),
             value => {
                 return Err(DecodeError::Unknown { what: "provider frame", value: value.into() });
             }
@@ -293,6 +307,7 @@ mod tests {
             any::<u32>().prop_map(|index| ClientFrame::Cancel { index }),
             (any::<u64>(), vec(any::<u8>(), 0..300))
                 .prop_map(|(paid, voucher)| ClientFrame::Pay { paid: Amount(paid), voucher }),
+            vec(any::<u8>(), 0..300).prop_map(ClientFrame::Deal),
         ]
     }
 
@@ -318,6 +333,7 @@ mod tests {
             (arb_refusal(), ".{0,100}")
                 .prop_map(|(code, reason)| ProviderFrame::Refused { code, reason }),
             any::<u32>().prop_map(|index| ProviderFrame::PrefixRefused { index }),
+            vec(any::<u8>(), 0..300).prop_map(ProviderFrame::Deal),
         ]
     }
 
@@ -387,11 +403,11 @@ mod tests {
     // spec: SESSION-2.3
     #[test]
     fn an_unknown_tag_is_refused_by_its_name_and_number() {
-        for tag in 4..=255u8 {
+        for tag in 5..=255u8 {
             let error = ClientFrame::from_bytes(&[tag, 0, 0, 0, 0]).expect_err("unknown");
             assert_eq!(error, DecodeError::Unknown { what: "client frame", value: tag.into() });
         }
-        for tag in 8..=255u8 {
+        for tag in 9..=255u8 {
             let error = ProviderFrame::from_bytes(&[tag, 0, 0, 0, 0]).expect_err("unknown");
             assert_eq!(error, DecodeError::Unknown { what: "provider frame", value: tag.into() });
         }

@@ -75,6 +75,8 @@ pub enum Event {
     Paid(Amount),
     /// A voucher is not what it should be, or none came for too long.
     Unpaid(String),
+    /// The reply to a deal.
+    Dealt(Vec<u8>),
     /// The machine is needed by its owner.
     Leaving(String),
     /// The client is gone.
@@ -102,6 +104,8 @@ pub enum Action {
         /// The voucher, as the ledger reads it.
         voucher: Vec<u8>,
     },
+    /// Reply to these words about a channel with [`Event::Dealt`].
+    Deal(Vec<u8>),
     /// Stop the engine; nobody waits for its tokens.
     Disengage,
     /// Close the stream after what was sent.
@@ -169,6 +173,7 @@ impl Provider {
             }
             Event::Paid(amount) => self.paid(now, amount),
             Event::Unpaid(why) => self.refuse(Refusal::Unpaid, why),
+            Event::Dealt(words) => self.last(vec![Action::Send(ProviderFrame::Deal(words))]),
             Event::PrefixDiverges(index) => {
                 self.last(vec![Action::Send(ProviderFrame::PrefixRefused { index })])
             }
@@ -266,6 +271,8 @@ impl Provider {
                 let offers = ProviderFrame::Offers(self.desk.offers.clone());
                 self.last(vec![Action::Send(offers)])
             }
+            // spec: SESSION-7.7
+            ClientFrame::Deal(words) if self.work.is_none() => vec![Action::Deal(words)],
             ClientFrame::Open { order, job, prefix } if self.work.is_none() => {
                 self.open(now, order, job, prefix, Room { free, holds })
             }

@@ -12,11 +12,11 @@ use mutirao_market::measure::Times;
 use mutirao_market::session::client::{
     Action, Attempt, Client, Event, Outcome, Policy, SessionError,
 };
-use mutirao_market::session::frame::ProviderFrame;
+use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
 use mutirao_net::Ticket;
 use mutirao_text::{StopFinder, TextStream};
 use mutirao_wire::bundle::Evidence;
-use mutirao_wire::{Finish, Job, PeerKey, SignedOffer, Token};
+use mutirao_wire::{Amount, ChannelId, Digest, Finish, Job, PeerKey, SignedOffer, Token};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -165,11 +165,27 @@ impl<'a> Conduct<'a> {
                 self.gave_up(provider, why, lied, evidence.as_deref())?;
             }
             Action::Replay { tokens, finish } => self.replay(job, tokens, finish)?,
-            Action::Pay { attempt, more, .. } => {
-                let (missing, why) = (more, "no wallet is open".into());
-                self.local.push(Event::CannotPay { attempt, missing, why });
+            Action::Pay { attempt, channel, more, paid, usage } => {
+                if let Err(why) = self.pay(attempt, (channel, more, usage), paid).await {
+                    self.local.push(Event::CannotPay { attempt, missing: more, why });
+                }
             }
             Action::Done(_) | Action::Failed(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Draws a voucher and sends it.
+    async fn pay(
+        &mut self,
+        attempt: Attempt,
+        (channel, more, usage): (ChannelId, Amount, Digest),
+        paid: Amount,
+    ) -> Result<(), String> {
+        let cashier = self.node.cashier().ok_or("no wallet is open")?;
+        let voucher = cashier.draw(channel, more, usage).await?;
+        if let Some(link) = self.links.get(&attempt) {
+            link.send(&ClientFrame::Pay { paid, voucher }).await;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::models::{ModelError, Opened};
 use crate::peers::PeersError;
 use crate::standing::StandingFile;
 use mutirao_market::quote;
-use mutirao_market::session::client::SessionError;
+use mutirao_market::session::client::{Means, SessionError};
 use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
 use mutirao_net::memory::Hub;
 use mutirao_net::{Net, NetError, Ticket};
@@ -94,6 +94,12 @@ pub enum AskError {
         /// Where it listens.
         address: std::net::SocketAddr,
     },
+    /// Prices without a wallet.
+    #[error(
+        "answers have a price, and no wallet is open to be paid into; make one with \
+         `mutirao wallet new`, or set the prices to 0"
+    )]
+    NoWallet,
     /// Nobody fit.
     #[error("no provider can answer: {reasons}")]
     NobodyFits {
@@ -121,6 +127,10 @@ pub(super) struct Errand {
     /// Those who may be asked, best first.
     pub(super) offers: Vec<SignedOffer>,
     privacy: Privacy,
+    /// The most that the answer may cost.
+    pub(super) cap: Amount,
+    /// The channels that lead to them.
+    pub(super) means: BTreeMap<PeerKey, Means>,
     pub(super) standing: StandingFile,
     pub(super) clock: Clock,
 }
@@ -146,7 +156,8 @@ impl Errand {
     ) -> Result<Self, AskError> {
         let (privacy, standing) = (node.config().privacy, node.standing()?);
         let offers = meeting.offers.clone();
-        let errand = Self { meeting, offers: Vec::new(), privacy, standing, clock };
+        let (cap, means) = (node.cap().await, BTreeMap::new());
+        let errand = Self { meeting, offers: Vec::new(), privacy, cap, means, standing, clock };
         let route = errand.route(job, offers);
         if route.offers.is_empty() {
             let unfit = |(peer, why): &(PeerKey, quote::Unfit)| {
@@ -158,7 +169,9 @@ impl Errand {
             errand.meeting.end().await;
             return Err(AskError::NobodyFits { reasons: reasons.join("; ") });
         }
-        Ok(Self { offers: route.offers, ..errand })
+        let errand = Self { offers: route.offers, ..errand };
+        let means = node.means(&errand, job).await;
+        Ok(Self { means, ..errand })
     }
 
     /// Those of the offers that fit the job, best first, and why the others do not.
@@ -166,7 +179,7 @@ impl Errand {
         let circle: BTreeSet<PeerKey> = self.meeting.tickets.keys().copied().collect();
         let (privacy, now) = (self.privacy, self.clock.now());
         let standing = self.standing.standing();
-        let (circle, cap) = (&circle, Amount::ZERO);
+        let (circle, cap) = (&circle, self.cap);
         quote::Question { job, privacy, circle, cap, standing, now }.route(offers)
     }
 

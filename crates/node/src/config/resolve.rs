@@ -1,7 +1,8 @@
 //! From strings to types: every bad value is named with its layer and with what would be right.
 
 use super::{Config, Home, Layer, Settings, table};
-use mutirao_wire::Privacy;
+use mutirao_ledger::key::address::parse_amount;
+use mutirao_wire::{Amount, Prices, Privacy};
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -85,6 +86,16 @@ pub(super) fn resolve(settings: &Settings, home: &Home) -> Result<Config, Config
         caches: home.caches.clone(),
         wallet: read.choice("wallet", "a name of letters, digits, - and _", wallet)?,
         password_file: read.path("password_file"),
+        max_price: read.amount("max_price")?,
+        max_price_per_day: read.amount("max_price_per_day")?,
+        channel_deposit: read.amount("channel_deposit")?,
+        channel_blocks: read.number("channel_blocks")?,
+        prices: Prices {
+            input: read.amount("price_input")?,
+            cached_input: read.amount("price_cached_input")?,
+            output: read.amount("price_output")?,
+            attest: read.amount("price_attest")?,
+        },
         ledger: Some(read.text("ledger").0.to_owned()).filter(|ticket| !ticket.is_empty()),
     })
 }
@@ -158,6 +169,10 @@ impl<'a> Reading<'a> {
             ConfigError::Invalid { name, value: text.to_owned(), from, expected }
         };
         parse(text).ok_or_else(invalid)
+    }
+
+    fn amount(&self, name: &'static str) -> Result<Amount, ConfigError> {
+        self.choice(name, "tijolos, such as 0.25", |text| parse_amount(text))
     }
 
     fn number<T: std::str::FromStr>(&self, name: &'static str) -> Result<T, ConfigError> {

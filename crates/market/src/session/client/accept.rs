@@ -63,6 +63,7 @@ impl Client {
             ProviderFrame::Receipt(receipt) => self.receipt(receipt, actions),
             ProviderFrame::Refused { code, reason } => Err(Fault::Refused { code, reason }),
             ProviderFrame::Offers(_) => Err(Fault::Unexpected("offers")),
+            ProviderFrame::Deal(_) => Err(Fault::Unexpected("a deal")),
             ProviderFrame::PrefixRefused { .. } => Err(Fault::Unexpected("prefix refused")),
         }
     }

@@ -58,7 +58,7 @@ impl Table {
             match action {
                 Action::Send(frame) => self.said.push(frame),
                 Action::Engage { job, prefix } => self.engaged = Some((job, prefix)),
-                Action::Redeem { .. } => self.redeemed += 1,
+                Action::Redeem { .. } | Action::Deal(_) => self.redeemed += 1,
                 Action::Disengage => self.disengaged = true,
                 Action::Close => self.closed = true,
             }

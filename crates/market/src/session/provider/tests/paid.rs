@@ -125,6 +125,18 @@ fn vouchers_are_redeemed_while_it_works_and_until_the_client_leaves() {
     assert!(table.ended());
 }
 
+// spec: SESSION-7.7
+#[test]
+fn a_stream_carries_one_deal_and_its_reply_and_nothing_else() {
+    let mut table = Table::new();
+    assert_eq!(table.hear(ClientFrame::Deal(vec![1])), []);
+    assert_eq!(table.redeemed, 1);
+    assert_eq!(table.tell(Event::Dealt(vec![2])), [ProviderFrame::Deal(vec![2])]);
+    assert!(table.ended());
+    let (mut table, _) = unpaid(&job(40), |_| {});
+    assert_eq!(refusal(&table.hear(ClientFrame::Deal(vec![1]))).0, Refusal::Protocol);
+}
+
 // spec: SESSION-7.6
 #[test]
 fn a_cancelled_answer_is_signed_and_its_last_voucher_waited_for() {

@@ -1,0 +1,123 @@
+//! Before the first paid question to a provider: its terms, a channel, and that it knows it.
+
+use super::errand::Errand;
+use crate::assemble::Node;
+use crate::carry::{Carried, Heard};
+use crate::cashier::Cashier;
+use mutirao_ledger::deal::{Ask, Reply, Terms};
+use mutirao_market::session::client::Means;
+use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
+use mutirao_net::{Net, Ticket};
+use mutirao_wire::{Amount, Decode, Encode, Job, ModelId, PeerKey, Privacy};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Providers to whom a channel is held open for one question: the best, and who takes over.
+const CHANNELS: usize = 2;
+/// How long a provider may take: it looks at the ledger.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl Node {
+    /// The most that an answer may cost now; nothing without an open wallet.
+    pub(super) async fn cap(&self) -> Amount {
+        let Some(cashier) = self.cashier() else { return Amount::ZERO };
+        if self.config().privacy == Privacy::Local {
+            return Amount::ZERO;
+        }
+        let left = cashier.left_today().await;
+        left.map_or(Amount::ZERO, |left| left.min(self.config().max_price))
+    }
+
+    /// The channels of a question; new ones where none leads to one of the best providers.
+    pub(super) async fn means(&self, errand: &Errand, job: &Job) -> BTreeMap<PeerKey, Means> {
+        let Some(cashier) = self.cashier() else { return BTreeMap::new() };
+        let priced = errand.offers.iter().filter(|signed| !signed.offer.prices.are_free());
+        let peers: Vec<PeerKey> = priced.map(|signed| signed.offer.provider).collect();
+        let known = cashier.means(job.model, peers.clone()).await;
+        let mut means = known.unwrap_or_default();
+        for peer in peers.into_iter().take(CHANNELS) {
+            let enough = means.get(&peer).is_some_and(|means| means.left >= errand.cap);
+            if enough {
+                continue;
+            }
+            match self.open_channel(cashier, errand, job.model, peer).await {
+                Ok(opened) => drop(means.insert(peer, opened)),
+                Err(why) => tracing::warn!(peer = %peer.short(), why, "no channel was opened"),
+            }
+        }
+        means
+    }
+
+    async fn open_channel(
+        &self,
+        cashier: &Cashier,
+        errand: &Errand,
+        model: ModelId,
+        peer: PeerKey,
+    ) -> Result<Means, String> {
+        let (net, tickets) = (&*errand.meeting.net, &errand.meeting.tickets);
+        let ticket = tickets.get(&peer).ok_or("it cannot be reached")?;
+        let terms = match exchange(net, ticket, &Ask::Terms(model)).await? {
+            Reply::Terms(terms) => self.acceptable(terms, model)?,
+            other => return Err(refused(&other)),
+        };
+        let opened = cashier.open_channel(terms).await.map_err(|error| error.to_string())?;
+        let (channel, number, told) = (opened.channel, opened.number, opened.told);
+        let taken = exchange(net, ticket, &Ask::Take { model, channel, number, told }).await?;
+        let Reply::Taken(taken) = taken else { return Err(refused(&taken)) };
+        let known = cashier.remember((peer, model), channel, taken.last).await;
+        known.map_err(|error| error.to_string())?;
+        let means = cashier.means(model, vec![peer]).await.map_err(|error| error.to_string())?;
+        means.get(&peer).copied().ok_or_else(|| "the new channel ends too soon".to_owned())
+    }
+
+    /// Creators get what they published, whatever a provider says.
+    // spec: SESSION-7.7
+    fn acceptable(&self, terms: Terms, model: ModelId) -> Result<Terms, String> {
+        let published = self.royalties(model).map_err(|error| error.to_string())?;
+        let most = self.config().channel_deposit;
+        if !published.is_empty() && published != terms.royalties {
+            return Err("it asks for other royalties than the model's creator published".into());
+        }
+        if terms.deposit > most {
+            return Err(format!(
+                "it wants {} in a channel; channel_deposit is {most}",
+                terms.deposit
+            ));
+        }
+        Ok(terms)
+    }
+}
+
+fn refused(reply: &Reply) -> String {
+    match reply {
+        Reply::No(why) => why.clone(),
+        _ => "it answered something else than it was asked".into(),
+    }
+}
+
+/// Asks a payee one thing.
+async fn exchange(net: &dyn Net, ticket: &Ticket, ask: &Ask) -> Result<Reply, String> {
+    let asking = async {
+        let link = net.dial(ticket).await.map_err(|error| error.to_string())?;
+        let (heard, mut inbox) = mpsc::channel(1);
+        let carried = Carried::start(link, move |frame: Heard<ProviderFrame>| {
+            let heard = heard.clone();
+            async move { heard.send(frame).await.is_ok() }
+        });
+        carried.send(&ClientFrame::Deal(ask.to_bytes())).await;
+        let reply = inbox.recv().await;
+        carried.hang_up();
+        match reply {
+            Some(Heard::Frame(ProviderFrame::Deal(words))) => {
+                Reply::from_bytes(&words).map_err(|error| format!("no reply: {error}"))
+            }
+            Some(Heard::Frame(ProviderFrame::Refused { reason, .. })) => Err(reason),
+            Some(Heard::Gone(why) | Heard::Garbage(why)) => Err(why),
+            _ => Err("it answered something else than it was asked".into()),
+        }
+    };
+    let limit = tokio::time::timeout(PATIENCE, asking).await;
+    limit.map_err(|_| "it did not answer".to_owned())?
+}

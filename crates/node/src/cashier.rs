@@ -1,0 +1,209 @@
+//! The cashier: one thread that has the wallet open while answers are paid for or sold.
+//!
+//! Sessions are many and asynchronous, a wallet is one and waits for its ledger, so everything that
+//! touches money is a call to this thread, done in the order of arrival. Drawing and redeeming a
+//! voucher asks no ledger; opening and closing a channel does, and others wait meanwhile.
+
+mod journal;
+mod payee;
+mod payer;
+
+use crate::assemble::Node;
+use crate::files::FileError;
+use crate::purse::{Purse, PurseError, Reach, ReachError};
+use mutirao_ledger::cell::CellId;
+use mutirao_ledger::cell::channel::Drawer;
+use mutirao_ledger::cell::till::Share;
+use mutirao_wallet::WalletError;
+use mutirao_wallet::keystore::Password;
+use mutirao_wire::{Amount, ChannelId, ModelId, PeerKey};
+use payee::Shop;
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+/// Why there is no cashier.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CashierError {
+    /// The wallet does not open.
+    #[error(transparent)]
+    Purse(#[from] PurseError),
+    /// No ledger can be asked.
+    #[error(transparent)]
+    Reach(#[from] ReachError),
+    /// The ledger could not be read.
+    #[error(transparent)]
+    Wallet(#[from] WalletError),
+    /// A file beside the wallet.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The system gives no thread.
+    #[error("the system gives no thread for the wallet: {0}")]
+    Thread(std::io::Error),
+    /// It ended.
+    #[error("the wallet's thread has ended; see the log")]
+    Gone,
+}
+
+type Call = Box<dyn FnOnce(&mut Desk) + Send>;
+
+/// A way to the cashier; every copy leads to the same one.
+#[derive(Clone)]
+pub struct Cashier {
+    calls: Sender<Call>,
+}
+
+impl std::fmt::Debug for Cashier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Cashier")
+    }
+}
+
+/// What the cashier has before it.
+struct Desk {
+    purse: Purse,
+    reach: Reach,
+    /// How much is put into a new channel.
+    deposit: Amount,
+    /// For how many blocks.
+    blocks: u64,
+    /// Most that is spent in a day.
+    daily: Amount,
+    /// Channels that we pay through.
+    drawers: BTreeMap<CellId, Drawer>,
+    /// Channels that pay us.
+    shops: BTreeMap<CellId, Shop>,
+}
+
+impl Cashier {
+    /// Opens the wallet that the settings name and reads its ledger. Not to be called inside a
+    /// runtime: it waits.
+    ///
+    /// # Errors
+    /// [`CashierError`].
+    pub fn open(node: &Node, password: Password) -> Result<Self, CashierError> {
+        let node = Node::new(node.config().clone());
+        let (calls, inbox) = channel::<Call>();
+        let (ready, told) = channel();
+        let name = std::thread::Builder::new().name("cashier".to_owned());
+        let work = move || match Desk::open(&node, &password) {
+            Ok(desk) => {
+                let _ = ready.send(Ok(()));
+                desk.work(&inbox);
+            }
+            Err(error) => drop(ready.send(Err(error))),
+        };
+        name.spawn(work).map_err(CashierError::Thread)?;
+        told.recv().map_err(|_| CashierError::Gone)??;
+        Ok(Self { calls })
+    }
+
+    /// Lets the cashier do something and waits for its outcome.
+    async fn ask<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Desk) -> T + Send + 'static,
+    ) -> Result<T, CashierError> {
+        let (tell, told) = oneshot::channel();
+        let call: Call = Box::new(move |desk| drop(tell.send(act(desk))));
+        self.calls.send(call).map_err(|_| CashierError::Gone)?;
+        told.await.map_err(|_| CashierError::Gone)
+    }
+}
+
+impl Desk {
+    fn open(node: &Node, password: &Password) -> Result<Self, CashierError> {
+        let config = node.config();
+        let (deposit, blocks) = (config.channel_deposit, u64::from(config.channel_blocks));
+        let daily = config.max_price_per_day;
+        let mut purse = Purse::open(node, password, false)?;
+        let mut reach = Reach::find(node)?;
+        purse.read(&mut reach)?;
+        node.remember_ledger()?;
+        let (drawers, shops) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { purse, reach, deposit, blocks, daily, drawers, shops })
+    }
+
+    fn work(mut self, inbox: &Receiver<Call>) {
+        while let Ok(call) = inbox.recv() {
+            call(&mut self);
+        }
+        self.keep_all();
+    }
+
+    /// Waits for the disk, so that not even a loss of power costs a voucher.
+    fn keep_all(&mut self) {
+        let drawn: Vec<CellId> = self.drawers.keys().copied().collect();
+        for id in drawn {
+            if let Err(error) = self.keep_drawn(id, true) {
+                tracing::warn!(%error, "how far a channel is was not written down");
+            }
+        }
+        let earned: Vec<CellId> = self.shops.keys().copied().collect();
+        for id in earned {
+            if let Err(error) = self.keep_earned(id, true) {
+                tracing::error!(%error, "the best voucher of a channel was not written down");
+            }
+        }
+    }
+}
+
+/// The channel of an order, as the ledger knows it.
+const fn cell(channel: ChannelId) -> CellId {
+    CellId(channel.0)
+}
+
+/// A channel of the ledger, as orders name it.
+const fn named(cell: CellId) -> ChannelId {
+    ChannelId(cell.0)
+}
+
+/// A way to a provider: which channel pays it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Way {
+    peer: PeerKey,
+    model: ModelId,
+    channel: CellId,
+}
+
+mutirao_wire::record!(Way { peer, model, channel });
+
+impl Node {
+    /// The tills that get a share of what is paid for a model: what its creator published.
+    ///
+    /// # Errors
+    /// [`FileError`] when they cannot be read.
+    pub fn royalties(&self, model: ModelId) -> Result<Vec<Share>, FileError> {
+        let path = self.royalty_file(model);
+        let text = crate::files::read_if_there(&path, 4096)?.unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        Ok(text.lines().filter_map(share).collect())
+    }
+
+    /// Remembers the tills of a model.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn keep_royalties(&self, model: ModelId, shares: &[Share]) -> Result<(), FileError> {
+        let line = |share: &Share| format!("{} {}\n", share.till.0.hex(), share.basis_points);
+        let text: String = shares.iter().map(line).collect();
+        let path = self.royalty_file(model);
+        self.make_data_dir()?;
+        if let Some(folder) = path.parent() {
+            crate::files::make_private_dir(folder)?;
+        }
+        crate::files::write_whole(&path, text.as_bytes())
+    }
+
+    fn royalty_file(&self, model: ModelId) -> std::path::PathBuf {
+        self.config().data_dir.join("royalties").join(model.0.hex())
+    }
+}
+
+/// A till and its basis points.
+fn share(line: &str) -> Option<Share> {
+    let (till, basis_points) = line.split_once(' ')?;
+    let till = CellId(mutirao_wire::Digest::from_hex(till).ok()?);
+    Some(Share { till, basis_points: basis_points.parse().ok()? })
+}

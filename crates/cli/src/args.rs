@@ -1,11 +1,15 @@
 //! The command line: verbs and flags by the customs of Ollama, so that hands find them.
 
 pub mod chain;
+pub mod paying;
 pub mod wallet;
 
 use chain::ChainCommand;
 use clap::{Args, Parser, Subcommand};
 use mutirao_node::config::{Layer, Settings};
+use paying::{
+    CellArguments, ChannelCommand, DeedCommand, PayFlags, PriceFlags, PublishArguments, TillCommand,
+};
 use std::path::PathBuf;
 
 /// Neighbours' machines answer prompts together; anybody can check each answer bit for bit.
@@ -88,6 +92,14 @@ pub enum Command {
     },
     /// Keep tijolos: a wallet of 24 words
     Wallet(wallet::WalletArguments),
+    /// Channels through which answers are paid: list them, end one
+    Channel(CellArguments<ChannelCommand>),
+    /// Tills that collect a model's royalties: make one, look, take out
+    Till(CellArguments<TillCommand>),
+    /// Deeds: who owns a model
+    Deed(CellArguments<DeedCommand>),
+    /// Publish a model of yours: a deed, a till, and a share of every paid answer
+    Publish(PublishArguments),
     /// Train and score models of the village world
     Learn {
         /// What to do
@@ -101,6 +113,9 @@ pub enum Command {
 pub struct RunArguments {
     /// The model, and then the prompt; without a prompt it is read from standard input
     pub words: Vec<String>,
+    /// What may be spent.
+    #[command(flatten)]
+    pub pay: PayFlags,
     /// A system message before the prompt
     #[arg(long)]
     pub system: Option<String>,
@@ -136,6 +151,9 @@ pub struct ServeArguments {
     /// With three providers of its own, in a temporary place, that the page may kill
     #[arg(long)]
     pub demo: bool,
+    /// What may be spent.
+    #[command(flatten)]
+    pub pay: PayFlags,
 }
 
 /// How the demonstration runs.
@@ -216,6 +234,9 @@ pub struct ProvideArguments {
     /// Use keys that die with this process
     #[arg(long)]
     pub throw_away_keys: bool,
+    /// What is asked for answers.
+    #[command(flatten)]
+    pub prices: PriceFlags,
     /// When the owner lends the machine.
     #[command(flatten)]
     pub manners: MannersFlags,
@@ -263,6 +284,7 @@ impl ProvideArguments {
         let discoverable = self.discoverable.then(|| "true".to_owned());
         let own = [("discoverable", &discoverable), ("take_models", &self.take_models)];
         lay(settings, &own);
+        self.prices.lay_over(settings);
         self.manners.lay_over(settings);
     }
 }

@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub mod cells;
 pub mod chain;
 pub mod demo;
 pub mod discover;

@@ -58,6 +58,10 @@ fn dispatch(arguments: &Arguments, printer: Printer) -> anyhow::Result<ExitCode>
         Some(Command::Doctor) => cmd::status::doctor(&node()?, printer),
         Some(Command::Chain { command }) => cmd::chain::run(&node()?, command, printer),
         Some(Command::Wallet(wallet)) => cmd::wallet::run(&node()?, wallet, printer),
+        Some(Command::Channel(cell)) => cmd::cells::channel(&node()?, &cell.command, printer),
+        Some(Command::Till(cell)) => cmd::cells::till(&node()?, &cell.command, printer),
+        Some(Command::Deed(cell)) => cmd::cells::deed(&node()?, &cell.command, printer),
+        Some(Command::Publish(publish)) => cmd::cells::publish(&node()?, publish, printer),
         Some(Command::Learn { command }) => learn(&node()?, command, printer),
     }
 }
@@ -79,11 +83,16 @@ fn open(arguments: &Arguments) -> anyhow::Result<Node> {
     }
     settings.read_environment(lookup);
     arguments.settings.lay_over(&mut settings);
-    if let Some(Command::Provide(provide)) = &arguments.command {
-        provide.lay_over(&mut settings);
-    }
-    if let Some(Command::Wallet(wallet)) = &arguments.command {
-        wallet.lay_over(&mut settings);
+    match &arguments.command {
+        Some(Command::Provide(provide)) => provide.lay_over(&mut settings),
+        Some(Command::Run(run)) => run.pay.lay_over(&mut settings),
+        Some(Command::Serve(serve)) => serve.pay.lay_over(&mut settings),
+        Some(Command::Wallet(wallet)) => wallet.lay_over(&mut settings),
+        Some(Command::Channel(cell)) => cell.lay_over(&mut settings),
+        Some(Command::Till(cell)) => cell.lay_over(&mut settings),
+        Some(Command::Deed(cell)) => cell.lay_over(&mut settings),
+        Some(Command::Publish(publish)) => publish.lay_over(&mut settings),
+        _ => {}
     }
     Ok(Node::new(settings.resolve(&home)?))
 }

@@ -167,7 +167,7 @@ impl Purse {
     }
 
     /// The wallet and the system's chance, to act with.
-    pub(crate) fn parts(&mut self) -> (&mut Wallet, &mut Chance) {
+    pub fn parts(&mut self) -> (&mut Wallet, &mut Chance) {
         (&mut self.wallet, &mut self.chance)
     }
 

@@ -7,6 +7,7 @@
 pub mod balance;
 pub mod book;
 pub mod cells;
+pub mod collecting;
 pub mod earning;
 pub mod history;
 pub mod keys;

@@ -7,6 +7,7 @@
 mod forgery;
 mod money;
 pub(super) mod neighbours;
+mod paid;
 
 use super::{run, verify};
 use crate::args::DemoArguments;
@@ -37,6 +38,7 @@ pub fn run(node: &Node, demo: &DemoArguments, printer: Printer) -> anyhow::Resul
     let config = Config { data_dir: place.path().to_owned(), ..node.config().clone() };
     super::runtime()?.block_on(scenes(&config, demo, printer))?;
     money::show(&config, printer)?;
+    paid::show(&config, demo.pace_shown, printer)?;
     printer.say("\nEverything above held. Try next:");
     for line in ["run village \"What is Mutirão?\"", "provide", "doctor", "help"] {
         printer.say(format!("  mutirao {line}"));

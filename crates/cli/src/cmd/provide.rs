@@ -21,6 +21,7 @@ fn step_back(_nice: u8) {}
 /// Listens, prints the ticket, serves; an interrupt lets running answers end first.
 pub fn run(node: &Node, provide: &ProvideArguments, printer: Printer) -> anyhow::Result<ExitCode> {
     step_back(node.config().nice);
+    super::cells::sell_answers(node)?;
     let keys = if provide.throw_away_keys { Keys::throw_away()? } else { node.keys()? };
     super::runtime()?.block_on(async {
         let providing = node.provide(&provide.model, &keys).await?;

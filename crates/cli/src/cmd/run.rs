@@ -15,6 +15,7 @@ use std::process::ExitCode;
 /// Asks once, or keeps a conversation when a person sits at the keyboard without a prompt.
 pub fn run(node: &Node, run: &RunArguments, printer: Printer) -> anyhow::Result<ExitCode> {
     let (model, prompt) = words(node, &run.words);
+    super::cells::pay_for_answers(node)?;
     let runtime = super::runtime()?;
     match prompt {
         Some(prompt) => runtime.block_on(once(node, run, &model, prompt, printer)),
@@ -131,15 +132,24 @@ pub fn show(notice: &Notice, printer: Printer) {
 pub fn summary(answered: &Answered) -> String {
     let keys: Vec<String> = answered.providers.iter().map(|key| key.short()).collect();
     format!(
-        "  {} tokens · first after {} ms · {:.0} tokens/s · {} · by {} · receipt {} · {}",
+        "  {} tokens · first after {} ms · {:.0} tokens/s · {} · {}by {} · receipt {} · {}",
         answered.tokens.len(),
         answered.first_token.as_millis(),
         answered.tokens_per_second(),
         Energy::words(answered.energy),
+        cost(answered),
         keys.join(" → "),
         answered.receipt_id.short(),
         answered.trust.words(),
     )
+}
+
+/// What it cost, where it cost something.
+fn cost(answered: &Answered) -> String {
+    match answered.vouchers() {
+        0 => String::new(),
+        vouchers => format!("{} in {vouchers} vouchers · ", answered.paid()),
+    }
 }
 
 fn object(answered: &Answered) -> serde_json::Value {
@@ -155,6 +165,12 @@ fn object(answered: &Answered) -> serde_json::Value {
             json!({ "joules": energy.joules, "source": energy.source.name() })
         }),
         "providers": keys,
+        "price": answered.paid().0,
+        "vouchers": answered.vouchers(),
+        "payments": answered.payments.iter().map(|payment| {
+            json!({ "provider": payment.provider.to_string(), "paid": payment.paid.0,
+                "vouchers": payment.vouchers })
+        }).collect::<Vec<_>>(),
         "receipt_id": answered.receipt_id.to_string(),
         "receipt": answered.receipt_path,
         "verified": answered.trust.words(),

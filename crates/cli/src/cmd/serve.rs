@@ -17,6 +17,9 @@ const PACE_SHOWN: u32 = 40;
 
 /// Opens the door and says how to come in; an interrupt lets running answers end first.
 pub fn run(node: Node, serve: &ServeArguments, printer: Printer) -> anyhow::Result<ExitCode> {
+    if !serve.demo {
+        super::cells::pay_for_answers(&node)?;
+    }
     super::runtime()?.block_on(async {
         if !serve.demo {
             return stand(node.open_door().await?, printer).await;

@@ -1,8 +1,8 @@
 //! `mutirao wallet`: keep, receive, send, show.
 
 mod pay;
-mod secret;
-mod show;
+pub(super) mod secret;
+pub(super) mod show;
 
 use crate::args::wallet::{NetworkName, TierName, WalletArguments, WalletCommand};
 use crate::print::Printer;
@@ -50,14 +50,14 @@ fn network_of(name: NetworkName) -> Network {
 }
 
 /// What every verb needs.
-struct Desk<'a> {
-    node: &'a Node,
-    rescan: bool,
-    printer: Printer,
+pub(super) struct Desk<'a> {
+    pub(super) node: &'a Node,
+    pub(super) rescan: bool,
+    pub(super) printer: Printer,
 }
 
 impl Desk<'_> {
-    fn open(&self) -> anyhow::Result<Purse> {
+    pub(super) fn open(&self) -> anyhow::Result<Purse> {
         let folder = self.node.wallet_folder();
         // Nobody is asked for the password of nothing.
         if !mutirao_wallet::shelf::Shelf::is_there(&folder) {
@@ -68,7 +68,7 @@ impl Desk<'_> {
     }
 
     /// Opens the wallet and reads its ledger.
-    fn caught_up(&self) -> anyhow::Result<(Purse, Reach)> {
+    pub(super) fn caught_up(&self) -> anyhow::Result<(Purse, Reach)> {
         let mut purse = self.open()?;
         let mut reach = Reach::find(self.node)?;
         purse.read(&mut reach)?;

@@ -300,3 +300,32 @@ fn a_channel_that_is_not_as_agreed_is_not_taken() {
         assert!(error.contains(word), "{error}");
     }
 }
+
+/// What is paid through the channel comes to the creator, and a fifth of it to the ancestor.
+// spec: WALLET-8.1, WALLET-8.2, WALLET-8.3
+#[test]
+fn tills_are_paid_out_up_the_lineage_to_the_base_unit() {
+    let mut street = Street::new();
+    (0..3).for_each(|_| street.pay(3_333));
+    street.close();
+    // An epoch has four blocks here.
+    street.chain.idle(4);
+    let mut paid_out = 0;
+    for (till, settled) in [(street.tills[0], 499), (street.tills[1], 99)] {
+        read(&mut street.creator, &mut street.chain);
+        let Person { wallet, rng, .. } = &mut street.creator;
+        let collected = wallet.collect(&mut street.chain, rng).unwrap();
+        let mine = collected.iter().find(|it| it.till == till).unwrap();
+        assert_eq!(mine.settled, Amount(settled));
+        let before = street.creator.spendable();
+        let fee = step(&mut street.creator, &mut street.chain, |wallet, chain, rng| {
+            wallet.prepare_payout(till, chain, rng).unwrap().unwrap()
+        });
+        paid_out += street.creator.spendable() + fee - before;
+        street.chain.idle(4);
+    }
+    assert_eq!(paid_out, 499, "4 fifths and a fifth of the royalty");
+    let Person { wallet, rng, .. } = &mut street.creator;
+    wallet.read(&mut street.chain, rng).unwrap();
+    assert!(wallet.prepare_payout(street.tills[0], &mut street.chain, rng).unwrap().is_none());
+}

@@ -17,6 +17,7 @@ use mutirao_wallet::keys::Keys;
 use mutirao_wallet::keystore::Password;
 use mutirao_wallet::send::Order;
 use mutirao_wire::Amount;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -28,21 +29,23 @@ const PAID: Amount = Amount(12_345_678);
 /// What is said with it.
 const WORDS: &str = "for the bricks";
 /// Protects wallets that live for a minute.
-const PASSWORD: &str = "only for this demonstration";
+pub(super) const PASSWORD: &str = "only for this demonstration";
 
 /// The process that keeps the ledger; it ends with this value.
-struct Keeper {
+pub(super) struct Keeper {
     process: Child,
-    ticket: String,
+    pub(super) ticket: String,
 }
 
 impl Keeper {
-    fn start(data: &Path) -> anyhow::Result<Self> {
+    pub(super) fn start(data: &Path, genesis: Option<&Path>) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("cannot find this program")?;
+        let genesis = genesis.map(|file| [OsStr::new("--genesis"), file.as_os_str()]);
         let mut process = Command::new(program)
             .args(["chain", "run", "--json", "--gather-ms", "20", "--threads", "1"])
             .args(["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data-dir"])
             .arg(data)
+            .args(genesis.into_iter().flatten())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -91,7 +94,7 @@ impl Person {
 /// One pays the other, a stranger looks, and the supply is added up.
 pub fn show(config: &Config, printer: Printer) -> anyhow::Result<()> {
     printer.say("\n6. Money: Ana pays Rui, and a stranger holds every byte of the ledger.");
-    let keeper = Keeper::start(&config.data_dir.join("keeper"))?;
+    let keeper = Keeper::start(&config.data_dir.join("keeper"), None)?;
     let mut ana = Person::new(config, "ana", &keeper.ticket)?;
     let mut rui = Person::new(config, "rui", &keeper.ticket)?;
     ana.purse.faucet(GIVEN, &mut ana.reach)?;
@@ -118,7 +121,7 @@ pub fn show(config: &Config, printer: Printer) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn fetch(config: &Config, ticket: &str, blocks: &Path) -> anyhow::Result<()> {
+pub(super) fn fetch(config: &Config, ticket: &str, blocks: &Path) -> anyhow::Result<()> {
     let node = Node::new(config.clone());
     super::super::runtime()?.block_on(async {
         let mut remote = node.remote_ledger(&ticket.parse()?).await?;

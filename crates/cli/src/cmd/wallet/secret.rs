@@ -15,7 +15,7 @@ const SECRET_BYTES_MAX: u64 = 4096;
 
 /// The password of the wallet: from a file, the environment or the person. Of a new one the person
 /// is asked twice.
-pub(super) fn password(node: &Node, new: bool) -> anyhow::Result<Password> {
+pub(in crate::cmd) fn password(node: &Node, new: bool) -> anyhow::Result<Password> {
     if let Some(file) = &node.config().password_file {
         return first_line(file);
     }

@@ -5,6 +5,7 @@ mod faults;
 mod late;
 mod liar;
 mod owner;
+mod paid;
 
 use super::*;
 use crate::config::{Config, Home, Mode, Settings};

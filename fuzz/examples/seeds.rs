@@ -12,7 +12,9 @@ use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
 use mutirao_net::Ticket;
 use mutirao_net::blobs::{PushOffer, PushReply};
 use mutirao_wire::bundle::ReceiptBundle;
-use mutirao_wire::{ChannelId, Encode, FileEntry, FileName, Manifest, ModelId, Order, Privacy};
+use mutirao_wire::{
+    Amount, ChannelId, Encode, FileEntry, FileName, Manifest, ModelId, Order, Privacy,
+};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -60,6 +62,7 @@ fn frames(bundle: &ReceiptBundle) -> (Vec<u8>, Vec<u8>) {
         provider: offer.offer.provider,
         channel: ChannelId::NONE,
         prices: offer.offer.prices,
+        ceiling: Amount::ZERO,
         start: 0,
         deadline_ms: 1 << 40,
         privacy: Privacy::Circle,

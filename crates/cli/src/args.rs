@@ -461,7 +461,9 @@ mod tests {
         let command = Arguments::command();
         let provide = command.find_subcommand("provide").expect("there is one");
         let wallet = command.find_subcommand("wallet").expect("there is one");
+        let run = command.find_subcommand("run").expect("there is one");
         let all = command.get_arguments().chain(provide.get_arguments());
+        let all = all.chain(run.get_arguments());
         let all = all.chain(wallet.get_arguments());
         let flags: Vec<_> = all.filter_map(|flag| flag.get_long()).collect();
         for setting in mutirao_node::config::SETTINGS {

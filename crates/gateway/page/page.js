@@ -18,6 +18,7 @@ const WORDS = {
     kill: "Kill {provider}",
     demo: "Three providers of a demonstration answer here: kill one while it writes, and read on. Two may die.",
     facts: "{tokens} tokens · first after {first} ms · {rate} tokens/s · by {providers} · {verification}",
+    cost: " · cost {price} TJ in {vouchers} vouchers",
     receipt: "receipt {id}",
     unkept: "no receipt is kept here",
     verify: "Verify the receipt",
@@ -58,6 +59,7 @@ const WORDS = {
     kill: "Derrubar {provider}",
     demo: "Três provedores de demonstração respondem aqui: derrube um enquanto escreve e siga lendo. Dois podem cair.",
     facts: "{tokens} tokens · primeiro após {first} ms · {rate} tokens/s · por {providers} · {verification}",
+    cost: " · custou {price} TJ em {vouchers} vales",
     receipt: "recibo {id}",
     unkept: "nenhum recibo é guardado aqui",
     verify: "Conferir o recibo",
@@ -241,6 +243,10 @@ class Answer {
       providers: proof.providers.map(short).join(" → "),
       verification: proof.verification,
     });
+    if (proof.price > 0) {
+      const vouchers = proof.payments.reduce((sum, { vouchers }) => sum + vouchers, 0);
+      say(make(facts, "span"), "cost", { price: (proof.price / 1e6).toFixed(6), vouchers });
+    }
     facts.append(" · ");
     if (!proof.receipt) return say(make(facts, "span"), "unkept");
     const link = say(make(facts, "a"), "receipt", { id: short(proof.receipt_id) });

@@ -1,7 +1,7 @@
 //! What the door needs from the house behind it.
 
 use mutirao_wire::bundle::Message;
-use mutirao_wire::{Finish, PeerKey, ReceiptId, Sampling};
+use mutirao_wire::{Amount, Finish, PeerKey, ReceiptId, Sampling};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -80,10 +80,31 @@ pub struct Answer {
     pub verification: &'static str,
     /// Joules that it took, where they are known, and how: `rapl` or `configured`.
     pub energy: Option<(f64, &'static str)>,
+    /// Who was paid what; empty where it was free.
+    pub payments: Vec<Payment>,
     /// Until the first token.
     pub first_token: Duration,
     /// Until the receipt.
     pub total: Duration,
+}
+
+/// What one provider was paid for its part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Payment {
+    /// Who.
+    pub provider: PeerKey,
+    /// How much.
+    pub paid: Amount,
+    /// In how many vouchers.
+    pub vouchers: u32,
+}
+
+impl Answer {
+    /// What it cost in all.
+    #[must_use]
+    pub fn price(&self) -> Amount {
+        Amount(self.payments.iter().map(|payment| payment.paid.0).sum())
+    }
 }
 
 /// Why there is no answer.

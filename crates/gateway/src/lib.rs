@@ -22,8 +22,8 @@ mod queue;
 mod telling;
 
 pub use backend::{
-    Answer, Ask, AskFailure, Backend, Checked, ModelEntry, ModelFacts, Neighbour, Percentiles,
-    Said, Verified,
+    Answer, Ask, AskFailure, Backend, Checked, ModelEntry, ModelFacts, Neighbour, Payment,
+    Percentiles, Said, Verified,
 };
 pub use demo::Kill;
 pub use door::{Door, DoorSettings, serve};

@@ -24,6 +24,7 @@ pub struct Metrics {
     answer_tokens: Counter,
     joules: Counter<f64, AtomicU64>,
     measured: Counter,
+    spent: Counter,
     first_token: Histogram,
     between_tokens: Histogram,
     whole: Histogram,
@@ -44,6 +45,7 @@ impl Metrics {
             answer_tokens: Counter::default(),
             joules: Counter::default(),
             measured: Counter::default(),
+            spent: Counter::default(),
             first_token: seconds(),
             between_tokens: seconds(),
             whole: seconds(),
@@ -67,6 +69,8 @@ impl Metrics {
         registry.register("energy_joules", energy, self.joules.clone());
         let measured = "Answers whose energy is known";
         registry.register("request_energy_known", measured, self.measured.clone());
+        let spent = "Base units that answers cost";
+        registry.register("spent_base_units", spent, self.spent.clone());
         let first = "time_to_first_token_seconds";
         registry.register(first, "Until the first token", self.first_token.clone());
         let between = "inter_token_latency_seconds";
@@ -84,6 +88,7 @@ impl Metrics {
             self.joules.inc_by(joules);
             self.measured.inc();
         }
+        self.spent.inc_by(answer.price().0);
         self.first_token.observe(answer.first_token.as_secs_f64());
         self.whole.observe(answer.total.as_secs_f64());
         if answer.answer_tokens > 1 {

@@ -83,7 +83,6 @@ impl Decode for Terms {
 
 /// What a payee says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "one a stream, never stored")]
 pub enum Reply {
     /// Under these.
     Terms(Terms),

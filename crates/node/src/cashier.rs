@@ -19,9 +19,9 @@ use mutirao_wallet::keystore::Password;
 use mutirao_wire::{Amount, ChannelId, ModelId, PeerKey};
 use payee::Shop;
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::sync_channel;
 use thiserror::Error;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 /// Why there is no cashier.
 #[derive(Debug, Error)]
@@ -47,12 +47,15 @@ pub enum CashierError {
     Gone,
 }
 
+/// Calls that wait while the cashier asks a ledger.
+const CALLS_WAITING: usize = 256;
+
 type Call = Box<dyn FnOnce(&mut Desk) + Send>;
 
 /// A way to the cashier; every copy leads to the same one.
 #[derive(Clone)]
 pub struct Cashier {
-    calls: Sender<Call>,
+    calls: mpsc::Sender<Call>,
 }
 
 impl std::fmt::Debug for Cashier {
@@ -85,13 +88,13 @@ impl Cashier {
     /// [`CashierError`].
     pub fn open(node: &Node, password: Password) -> Result<Self, CashierError> {
         let node = Node::new(node.config().clone());
-        let (calls, inbox) = channel::<Call>();
-        let (ready, told) = channel();
+        let (calls, inbox) = mpsc::channel::<Call>(CALLS_WAITING);
+        let (ready, told) = sync_channel(1);
         let name = std::thread::Builder::new().name("cashier".to_owned());
         let work = move || match Desk::open(&node, &password) {
             Ok(desk) => {
                 let _ = ready.send(Ok(()));
-                desk.work(&inbox);
+                desk.work(inbox);
             }
             Err(error) => drop(ready.send(Err(error))),
         };
@@ -107,7 +110,7 @@ impl Cashier {
     ) -> Result<T, CashierError> {
         let (tell, told) = oneshot::channel();
         let call: Call = Box::new(move |desk| drop(tell.send(act(desk))));
-        self.calls.send(call).map_err(|_| CashierError::Gone)?;
+        self.calls.send(call).await.map_err(|_| CashierError::Gone)?;
         told.await.map_err(|_| CashierError::Gone)
     }
 }
@@ -125,8 +128,8 @@ impl Desk {
         Ok(Self { purse, reach, deposit, blocks, daily, drawers, shops })
     }
 
-    fn work(mut self, inbox: &Receiver<Call>) {
-        while let Ok(call) = inbox.recv() {
+    fn work(mut self, mut inbox: mpsc::Receiver<Call>) {
+        while let Some(call) = inbox.blocking_recv() {
             call(&mut self);
         }
         self.keep_all();

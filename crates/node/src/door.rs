@@ -297,9 +297,15 @@ fn answer(answered: Answered) -> Answer {
         receipt_kept: answered.receipt_path.is_some(),
         verification: answered.trust.words(),
         energy: answered.energy.map(|energy| (energy.joules, energy.source.name())),
+        payments: answered.payments.iter().map(payment).collect(),
         first_token: answered.first_token,
         total: answered.total,
     }
+}
+
+fn payment(payment: &mutirao_market::session::client::Payment) -> mutirao_gateway::Payment {
+    let (provider, paid, vouchers) = (payment.provider, payment.paid, payment.vouchers);
+    mutirao_gateway::Payment { provider, paid, vouchers }
 }
 
 fn failure(error: AskError) -> AskFailure {

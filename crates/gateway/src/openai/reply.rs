@@ -1,7 +1,7 @@
 //! Answers as OpenAI's clients read them, with one object of our own: who wrote it, the receipt,
 //! how far it was checked, and who saw the prompt.
 
-use crate::backend::{Answer, Checked};
+use crate::backend::{Answer, Checked, Payment};
 use crate::error::ApiError;
 use crate::telling::{Loss, Words};
 use mutirao_wire::{Finish, PeerKey};
@@ -42,6 +42,11 @@ fn energy((joules, source): (f64, &str)) -> Value {
     json!({ "joules": joules, "source": source })
 }
 
+fn payment(payment: &Payment) -> Value {
+    json!({ "provider": payment.provider.to_string(), "paid": payment.paid.0,
+        "vouchers": payment.vouchers })
+}
+
 fn loss((provider, why): &Loss) -> Value {
     json!({ "provider": provider.to_string(), "why": why })
 }
@@ -58,6 +63,8 @@ pub fn provenance(answer: &Answer, lost: &[Loss]) -> Value {
         "verification": answer.verification,
         "finish": answer.finish.word(),
         "energy": answer.energy.map(energy),
+        "price": answer.price().0,
+        "payments": answer.payments.iter().map(payment).collect::<Vec<_>>(),
         "first_token_ms": answer.first_token.as_millis() as u64,
         "total_ms": answer.total.as_millis() as u64,
         "lost": lost,

@@ -391,7 +391,7 @@ impl Client {
                 self.replayed(now, upto, diverges, &mut actions);
             }
             Event::CannotPay { attempt, missing, why } => {
-                self.cannot_pay(now, attempt, missing, why, &mut actions);
+                self.cannot_pay(now, attempt, missing, &why, &mut actions);
             }
             Event::Cancel { index } => self.cancel(now, index, &mut actions),
         }

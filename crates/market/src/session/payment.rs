@@ -114,10 +114,10 @@ mod tests {
             tokens in 0..=STEP_WRITTEN,
         ) {
             let announced = Work { read: done, cached, written };
-            let step = step(&order).unwrap();
-            let paid = owed(&order, prompt, announced).unwrap();
+            let step = step(&order).expect("it fits");
+            let paid = owed(&order, prompt, announced).expect("it fits");
             for then in [add(announced, slice, 0), add(announced, 0, tokens)] {
-                let then = owed(&order, prompt, then).unwrap();
+                let then = owed(&order, prompt, then).expect("it fits");
                 prop_assert!(paid <= then && then.saturating_sub(paid) <= step);
             }
         }
@@ -131,7 +131,7 @@ mod tests {
             let [prompt, prefix, written] = [prompt, prefix, written].map(u32::from);
             let cached = u32::from(cached).min(prompt);
             let served = Served { start: prefix, end: prefix + written };
-            let price = owed(&order, prompt, Work::whole(prompt, served, cached)).unwrap();
+            let price = owed(&order, prompt, Work::whole(prompt, served, cached)).expect("it fits");
             let part = |price: Amount, count: u32| (price.0 * u64::from(count)).div_ceil(1000);
             let prices = order.prices;
             let sum = part(prices.input, prompt - cached) + part(prices.cached_input, cached)

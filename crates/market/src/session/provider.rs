@@ -169,7 +169,7 @@ impl Provider {
             Event::Frame { frame, free, holds } => self.frame(now, frame, free, holds),
             Event::BadFrame(why) => self.refuse(Refusal::Protocol, why),
             Event::Reading { .. } | Event::Ready | Event::Token(_) | Event::Finished(_) => {
-                self.wrote(now, event)
+                self.wrote(now, &event)
             }
             Event::Paid(amount) => self.paid(now, amount),
             Event::Unpaid(why) => self.refuse(Refusal::Unpaid, why),
@@ -187,7 +187,7 @@ impl Provider {
 
     /// What the engine says is told once what it said before is paid.
     // spec: SESSION-7.3
-    fn wrote(&mut self, now: Millis, event: Event) -> Vec<Action> {
+    fn wrote(&mut self, now: Millis, event: &Event) -> Vec<Action> {
         let works = matches!(event, Event::Reading { .. } | Event::Token(_));
         if works && self.is_late(now) {
             return self.refuse(Refusal::BadOrder, "its deadline has passed".into());
@@ -196,18 +196,18 @@ impl Provider {
             let reason = "it had all the time that the offer gives to one job; ask again";
             return self.refuse(Refusal::Busy, reason.into());
         }
-        if self.holds_back(&event) { Vec::new() } else { self.tell(now, event) }
+        if self.holds_back(event) { Vec::new() } else { self.tell(now, event) }
     }
 
-    fn tell(&mut self, now: Millis, event: Event) -> Vec<Action> {
-        if self.is_beyond(&event) {
+    fn tell(&mut self, now: Millis, event: &Event) -> Vec<Action> {
+        if self.is_beyond(event) {
             return self.refuse(Refusal::Unpaid, "the order's ceiling is reached".into());
         }
         match event {
-            Event::Reading { done, total, cached } => self.reading(done, total, cached),
+            Event::Reading { done, total, cached } => self.reading(*done, *total, *cached),
             Event::Ready => self.ready(now),
-            Event::Token(token) => self.token(now, token),
-            Event::Finished(finish) => self.finished(now, finish),
+            Event::Token(token) => self.token(now, *token),
+            Event::Finished(finish) => self.finished(now, *finish),
             _ => Vec::new(),
         }
     }

@@ -172,7 +172,7 @@ impl<'a> Reading<'a> {
     }
 
     fn amount(&self, name: &'static str) -> Result<Amount, ConfigError> {
-        self.choice(name, "tijolos, such as 0.25", |text| parse_amount(text))
+        self.choice(name, "tijolos, such as 0.25", parse_amount)
     }
 
     fn number<T: std::str::FromStr>(&self, name: &'static str) -> Result<T, ConfigError> {

@@ -329,3 +329,135 @@ fn tills_are_paid_out_up_the_lineage_to_the_base_unit() {
     wallet.read(&mut street.chain, rng).unwrap();
     assert!(wallet.prepare_payout(street.tills[0], &mut street.chain, rng).unwrap().is_none());
 }
+
+/// What somebody does who pays itself.
+#[derive(Debug, Clone, Copy)]
+enum Wash {
+    Pay(u16),
+    Close,
+    Refund,
+    TopUp(u16),
+    PayOut,
+    Wait,
+}
+
+fn arb_wash() -> impl proptest::strategy::Strategy<Value = Wash> {
+    use proptest::prelude::*;
+    prop_oneof![
+        4 => (1..2_000u16).prop_map(Wash::Pay),
+        1 => Just(Wash::Close),
+        1 => Just(Wash::Refund),
+        1 => (1..500u16).prop_map(Wash::TopUp),
+        1 => Just(Wash::PayOut),
+        1 => Just(Wash::Wait),
+    ]
+}
+
+impl Street {
+    /// One step of somebody who is payer, payee and, with its own till, creator; what it cost in
+    /// fees. What the law does not allow at that moment costs nothing.
+    fn wash(&mut self, step: Wash) -> u64 {
+        let (channel, tills) = (self.channel, self.tills);
+        read(&mut self.payer, &mut self.chain);
+        read(&mut self.payee, &mut self.chain);
+        read(&mut self.creator, &mut self.chain);
+        match step {
+            Wash::Pay(more) => {
+                let open = matches!(
+                    self.chain.cell(&channel), Some(Cell::Channel(it)) if it.is_open()
+                );
+                let left = self.payer.wallet.drawer(channel).map_or(0, |drawer| drawer.left().0);
+                if open && left >= u64::from(more) {
+                    self.pay(more.into());
+                }
+                0
+            }
+            Wash::Close => self.try_send(
+                |it| &mut it.payee,
+                |wallet, chain, rng| wallet.prepare_close(channel, chain, rng).ok().flatten(),
+            ),
+            Wash::Refund => self.try_send(
+                |it| &mut it.payer,
+                |wallet, chain, rng| wallet.prepare_refund(channel, chain, rng).ok(),
+            ),
+            Wash::TopUp(more) => {
+                let fee = self.try_send(
+                    |it| &mut it.payer,
+                    |wallet, chain, rng| {
+                        wallet.prepare_top_up(channel, Amount(more.into()), chain, rng).ok()
+                    },
+                );
+                if fee > 0 {
+                    let _ = self.receive(0);
+                }
+                fee
+            }
+            Wash::PayOut => tills
+                .iter()
+                .map(|till| {
+                    self.try_send(
+                        |it| &mut it.creator,
+                        |wallet, chain, rng| {
+                            wallet.prepare_payout(*till, chain, rng).ok().flatten()
+                        },
+                    )
+                })
+                .sum(),
+            Wash::Wait => {
+                self.chain.idle(4);
+                0
+            }
+        }
+    }
+
+    fn try_send(
+        &mut self,
+        who: impl Fn(&mut Self) -> &mut Person,
+        prepare: impl FnOnce(
+            &Wallet,
+            &mut Chain,
+            &mut mutirao_ledger::testing::Seeded,
+        ) -> Option<mutirao_wallet::send::Draft>,
+    ) -> u64 {
+        let mut chain = self.chain.clone();
+        let person = who(self);
+        let Some(draft) = prepare(&person.wallet, &mut chain, &mut person.rng) else { return 0 };
+        let fee = draft.fee().0;
+        let sent = person.wallet.send(draft, &mut chain, &mut person.rng).is_ok();
+        chain.mine();
+        read(person, &mut chain);
+        self.chain = chain;
+        if sent { fee } else { 0 }
+    }
+
+    /// All that the three have, wherever it lies, once everything is taken out.
+    fn wealth(&mut self) -> u64 {
+        [&self.payer, &self.payee, &self.creator].iter().map(|person| person.spendable()).sum()
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(12))]
+
+    /// Whoever is payer, payee and creator in one can only lose: each transaction costs its fee, and
+    /// nothing that it pays itself is worth more than it was.
+    #[test]
+    fn whoever_trades_with_itself_loses_exactly_the_fees(
+        steps in proptest::collection::vec(arb_wash(), 1..14),
+    ) {
+        let mut street = Street::new();
+        let before = street.wealth() + 20_000;
+        let mut fees: u64 = steps.into_iter().map(|step| street.wash(step)).sum();
+        let (end, two) = ([Wash::Close, Wash::Refund, Wash::Wait], [Wash::PayOut, Wash::Wait]);
+        let end = end.into_iter().chain(two).chain(two);
+        fees += end.map(|step| street.wash(step)).sum::<u64>();
+        let after = street.wealth();
+        if street.chain.cell(&street.channel).is_some() {
+            // Nothing was ever paid: what lies in the channel waits for its end.
+            street.chain.idle(EXPIRY.0);
+            fees += street.wash(Wash::Refund);
+        }
+        proptest::prop_assert_eq!(street.wealth() + fees, before, "{} before the end", after);
+        proptest::prop_assert!(fees > 0);
+    }
+}

@@ -174,7 +174,7 @@ impl Client {
         now: Millis,
         attempt: Attempt,
         missing: Amount,
-        why: String,
+        why: &str,
         actions: &mut Vec<Action>,
     ) {
         let provider = self.current.as_ref().filter(|it| it.attempt == attempt);

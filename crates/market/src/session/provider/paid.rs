@@ -133,7 +133,7 @@ impl Provider {
         }
         let mut actions = Vec::new();
         while let Some(event) = self.next_told() {
-            actions.extend(self.tell(now, event));
+            actions.extend(self.tell(now, &event));
         }
         actions
     }

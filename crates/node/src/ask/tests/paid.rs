@@ -165,7 +165,7 @@ fn questions_at_once_are_paid_through_one_channel() {
 fn nothing_is_spent_without_a_cap_nor_beyond_it() {
     let town = Town::new();
     let seller = town.seller("one", |_| {});
-    for (name, cap) in [("none", 0), ("little", 300)] {
+    for (name, cap) in [("none", 0), ("little", 200)] {
         let client = town.client(name, cap, &[&seller]);
         let error = town.ask(&client, 60).expect_err("too dear");
         assert!(error.to_string().contains("--max-price"), "{error}");

@@ -72,6 +72,15 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         model: Option<String>,
     },
+    /// Check the signature over a published model's files
+    CheckSignature {
+        /// The folder, with model.sig in it
+        folder: PathBuf,
+        /// The publisher's public key, in PEM; not the one that lies beside the files, unless you
+        /// know it from elsewhere
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
     /// List the models that are here
     Ls,
     /// Say what a model is: its id, shape and context

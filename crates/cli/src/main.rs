@@ -52,6 +52,9 @@ fn dispatch(arguments: &Arguments, printer: Printer) -> anyhow::Result<ExitCode>
         Some(Command::Verify { file, model }) => {
             cmd::verify::run(&node()?, file, model.as_deref(), printer)
         }
+        Some(Command::CheckSignature { folder, key }) => {
+            cmd::cells::check_signature(folder, key, printer)
+        }
         Some(Command::Ls) => cmd::models::ls(&node()?, printer),
         Some(Command::Show { model }) => cmd::models::show(&node()?, model, printer),
         Some(Command::Status) => cmd::status::status(&node()?, printer),

@@ -103,6 +103,7 @@ pub struct Taken {
 
 record!(Taken { last });
 
+// spec: LEDGER-12.9
 impl Encode for Ask {
     fn encode(&self, out: &mut Vec<u8>) {
         match self {

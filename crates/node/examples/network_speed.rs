@@ -7,7 +7,7 @@
 //! `cargo run --release -p mutirao-node --example network_speed`
 #![allow(clippy::print_stdout, reason = "a program whose output is a table")]
 
-#[path = "speed/mod.rs"]
+#[path = "speed/shared.rs"]
 mod speed;
 
 use mutirao_node::ask::Answered;

@@ -1,4 +1,5 @@
-//! What paying costs: one model asked through QUIC on loopback, free and paid by the token, in turns.
+//! What paying costs: one model asked through QUIC on loopback, free and paid by the token, in
+//! turns.
 //!
 //! The model and the answers are those of `network_speed`. Vouchers flow back every sixteen tokens,
 //! each drawn, signed, written down, sent, checked and written down again; the ledger runs beside
@@ -7,7 +8,7 @@
 //! `cargo run --release -p mutirao-node --example paid_speed`
 #![allow(clippy::print_stdout, reason = "a program whose output is a table")]
 
-#[path = "speed/mod.rs"]
+#[path = "speed/shared.rs"]
 mod speed;
 
 use mutirao_ledger::key::address::Network;

@@ -392,7 +392,10 @@ mod tests {
         }
 
         #[test]
-        fn a_changed_byte_of_the_text_never_vouches_for_other_files(at in any::<prop::sample::Index>(), value in any::<u8>()) {
+        fn a_changed_byte_of_the_text_never_vouches_for_other_files(
+            at in any::<prop::sample::Index>(),
+            value in any::<u8>(),
+        ) {
             let mut text = signed().write().unwrap().into_bytes();
             let place = at.index(text.len());
             text[place] = value;

@@ -3,8 +3,9 @@
 //! P-256 key.
 //!
 //! A bundle says who published which bytes. It does not say that the model is harmless, nor what it
-//! answers. What is written here the stock `model-signing` verifies with `verify key`, and what that
-//! writes with `sign key` is verified here (`tests/scripts/model_signing.sh` shows both). Sources:
+//! answers. What is written here the stock `model-signing` verifies with `verify key`, and what
+//! that writes with `sign key` is verified here (`tests/scripts/model_signing.sh` shows both).
+//! Sources:
 //! in-toto Statement v1, DSSE v1.0.0, Sigstore bundle v0.3, the predicate
 //! `https://model_signing/signature/v1.0`.
 #![forbid(unsafe_code)]

@@ -83,6 +83,13 @@ impl Spender {
         let secret = self.words.seed().secret("till", number);
         Secret::new(hash_to_scalar("mutirao v1 wallet till key", &[&*secret]))
     }
+
+    /// What signs the files of models that this wallet publishes.
+    // spec: WALLET-1.5
+    #[must_use]
+    pub fn model_key(&self) -> zeroize::Zeroizing<[u8; 32]> {
+        self.words.seed().secret("model signing", 0)
+    }
 }
 
 impl Keys {

@@ -186,6 +186,10 @@ pub struct PublishArguments {
     /// What its creator gets of every paid answer, in per cent
     #[arg(long, value_name = "PERCENT", default_value = "5")]
     pub royalty: String,
+    /// Sign the model's files in this folder too: model.sig and model.pub beside them, which the
+    /// stock `model-signing` verifies
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<std::path::PathBuf>,
     /// The till of a model that this one was made from, as TILL:PERCENT of the royalty; may be
     /// repeated
     #[arg(long, value_name = "TILL:PERCENT")]

@@ -14,14 +14,21 @@ use mutirao_ledger::key::address::Address;
 use mutirao_ledger::note::To;
 use mutirao_ledger::rules::FeeLevel;
 use mutirao_ledger::tx::TxId;
-use mutirao_node::Node;
 use mutirao_node::cashier::Cashier;
 use mutirao_node::purse::{Purse, Reach};
+use mutirao_node::{Node, files};
+use mutirao_signing::{Bundle, Manifest, PublicKey, SigningKey};
 use mutirao_wallet::cells::Told;
 use mutirao_wallet::send::{Draft, Order};
 use mutirao_wire::Privacy;
 use serde_json::json;
+use std::path::Path;
 use std::process::ExitCode;
+
+/// The signature over a model's files, as the stock tool names it.
+const SIGNATURE: &str = "model.sig";
+/// The key to check it with.
+const PUBLIC_KEY: &str = "model.pub";
 
 /// Opens the wallet where an answer may cost something.
 pub fn pay_for_answers(node: &Node) -> anyhow::Result<()> {
@@ -259,12 +266,13 @@ pub fn deed(node: &Node, command: &DeedCommand, printer: Printer) -> anyhow::Res
     let (mut purse, mut reach) = desk(node, printer).caught_up()?;
     match command {
         DeedCommand::Ls => {
-            let book = purse.wallet().book();
-            let deeds = book.deeds.iter().map(|deed| (deed.cell.0, deed.opening.name));
-            let deeds: Vec<_> = deeds.collect();
-            deeds.iter().for_each(|(id, name)| printer.say(format!("{id}  to model {name}")));
-            let object = |(id, name): &(mutirao_wire::Digest, mutirao_wire::Digest)| json!({ "deed": id.hex(), "name": name.hex() });
-            printer.object(&json!({ "deeds": deeds.iter().map(object).collect::<Vec<_>>() }));
+            let mut all = Vec::new();
+            for deed in &purse.wallet().book().deeds {
+                let (id, name) = (deed.cell.0, deed.opening.name);
+                printer.say(format!("{id}  to model {name}"));
+                all.push(json!({ "deed": id.hex(), "name": name.hex() }));
+            }
+            printer.object(&json!({ "deeds": all }));
         }
         DeedCommand::Make { model } => {
             let model = node.open(model)?.model.id();
@@ -340,6 +348,9 @@ pub fn publish(
     let till = make_till(&mut purse, &mut reach, ancestors, printer)?;
     let share = Share { till, basis_points: royalty };
     node.keep_royalties(model, &[share])?;
+    if let Some(folder) = &publish.folder {
+        sign(&purse, folder, printer)?;
+    }
     let percent = format!("{}.{:02}", royalty / 100, royalty % 100);
     printer.say(format!("deed {} to model {model}", deed.0));
     printer.say(format!("till {}, which gets {percent} % of every paid answer", till.0));
@@ -350,9 +361,56 @@ pub fn publish(
     Ok(ExitCode::SUCCESS)
 }
 
+/// Signs the files of a model, for those who check with the tools of OpenSSF.
+fn sign(purse: &Purse, folder: &Path, printer: Printer) -> anyhow::Result<()> {
+    let spender = purse.wallet().spender().context("this wallet sees and does not sign")?;
+    let key = SigningKey::from_secret(&spender.model_key())?;
+    let manifest = Manifest::of(folder, &[SIGNATURE, PUBLIC_KEY])?;
+    let (signature, public) = (folder.join(SIGNATURE), folder.join(PUBLIC_KEY));
+    files::write_whole(&signature, Bundle::sign(&manifest, &key)?.write()?.as_bytes())?;
+    files::write_whole(&public, key.public().to_pem()?.as_bytes())?;
+    printer.say(format!("{} files are signed: {}", manifest.resources.len(), signature.display()));
+    printer.say(format!("whoever doubts checks with the key in {}", public.display()));
+    Ok(())
+}
+
+/// Checks what [`sign`] wrote, or what the stock tools did.
+pub fn check_signature(folder: &Path, key: &Path, printer: Printer) -> anyhow::Result<ExitCode> {
+    let text = files::read_bounded(key, 1 << 16)?;
+    let key = PublicKey::from_pem(std::str::from_utf8(&text).context("the key is not text")?)?;
+    let most = mutirao_signing::bundle::BUNDLE_BYTES_MAX as u64;
+    let bundle = Bundle::read(&files::read_bounded(&folder.join(SIGNATURE), most)?)?;
+    let manifest = Manifest::of(folder, &[SIGNATURE, PUBLIC_KEY])?;
+    match bundle.verify(&key, &manifest) {
+        Ok(()) => {
+            printer.say(format!("{} files are those that were signed", manifest.resources.len()));
+            printer.object(&json!({ "holds": true, "files": manifest.resources.len() }));
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(why) => {
+            printer.say(format!("refused: {why}"));
+            printer.object(&json!({ "holds": false, "why": why.to_string() }));
+            Ok(ExitCode::from(super::exit::REFUSED))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // spec: WALLET-1.5
+    #[test]
+    fn one_wallet_signs_models_with_one_key_and_no_other_wallet_has_it() {
+        let key = |number| {
+            let words = mutirao_wallet::words::Words::from_entropy(&[number; 32]);
+            let keys = mutirao_wallet::keys::Keys::new(words);
+            let secret = keys.spender().expect("it spends").model_key();
+            SigningKey::from_secret(&secret).expect("a key").public()
+        };
+        assert_eq!(key(1), key(1));
+        assert_ne!(key(1), key(2));
+    }
 
     #[test]
     fn a_percentage_is_read_to_the_basis_point() {

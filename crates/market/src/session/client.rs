@@ -10,6 +10,7 @@
 //! network and the engine. Steps and rules: `docs/spec/session.md`, sections 3 to 7.
 
 mod accept;
+mod fault;
 mod judge;
 mod late;
 mod line;
@@ -19,9 +20,10 @@ mod tests;
 
 pub use self::paying::{Means, Payment};
 
+use self::fault::Fault;
 use self::line::Line;
 use self::paying::Account;
-use super::frame::{ClientFrame, ProviderFrame, Refusal};
+use super::frame::{ClientFrame, ProviderFrame};
 use super::watchdog::{DIAL_PATIENCE, LAST_PATIENCE, Watchdog};
 use crate::Millis;
 use mutirao_wire::bundle::Evidence;
@@ -573,31 +575,6 @@ impl Client {
         self.over = true;
         actions.push(Action::Failed(Box::new(error)));
     }
-}
-
-/// What a provider did wrong, for people and for the client's memory.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-enum Fault {
-    #[error("token {found} came where token {expected} was due")]
-    OutOfOrder { expected: u32, found: u32 },
-    #[error("token {token} is not in the vocabulary of {vocabulary}")]
-    OutOfVocabulary { token: u32, vocabulary: u32 },
-    #[error("a token after the end of the answer")]
-    AfterTheEnd,
-    #[error("a token after {0} that it did not sign")]
-    Unsigned(u32),
-    #[error("a checkpoint over nothing new")]
-    NothingNew,
-    #[error("a checkpoint whose {0} is wrong")]
-    Checkpoint(&'static str),
-    #[error("a receipt whose {0} is wrong")]
-    Receipt(&'static str),
-    #[error("it asks for more than the order allows")]
-    AboveTheCeiling,
-    #[error("a frame that does not belong here: {0}")]
-    Unexpected(&'static str),
-    #[error("refused ({code:?}): {reason}")]
-    Refused { code: Refusal, reason: String },
 }
 
 /// How an answer may end, seen from its tokens.

@@ -29,7 +29,8 @@ pub struct Work {
 }
 
 impl Work {
-    /// All that an answer took, which is `served` by this provider after a prompt of so many tokens.
+    /// All that an answer took, of which this provider `served` a part, after a prompt of so many
+    /// tokens.
     #[must_use]
     pub const fn whole(prompt: u32, served: Served, cached: u32) -> Self {
         let read = prompt.saturating_add(served.start);

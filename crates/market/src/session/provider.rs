@@ -1,8 +1,8 @@
 //! The provider's half: one job, answered, signed as it goes, or refused with a reason.
 //!
 //! **Statement.** Everything this half signs is about the job and order it was given and the tokens
-//! its own engine produced or checked. It never signs what it did not see, and never tells more than
-//! one step beyond what it was paid.
+//! its own engine produced or checked. It never signs what it did not see, and never tells more
+//! than one step beyond what it was paid.
 //!
 //! **Protocol.** Frames and engine events go in, actions come out; the engine, the stream and the
 //! clock are the machine's. Rules: `docs/spec/session.md`, sections 3, 4 and 7.

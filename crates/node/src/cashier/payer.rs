@@ -59,7 +59,8 @@ impl Cashier {
         self.ask(move |desk| desk.remember(Way { peer, model, channel }, last.as_ref())).await?
     }
 
-    /// Draws a voucher: its bytes as they go into a frame.
+    /// Draws a voucher: its bytes as they go into a frame. No ledger is asked.
+    // spec: SESSION-7.8
     ///
     /// # Errors
     /// [`CashierError`], or why the channel gives none.

@@ -439,8 +439,8 @@ impl Street {
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(12))]
 
-    /// Whoever is payer, payee and creator in one can only lose: each transaction costs its fee, and
-    /// nothing that it pays itself is worth more than it was.
+    /// Whoever is payer, payee and creator in one can only lose: each transaction costs its fee,
+    /// and nothing that it pays itself is worth more than it was.
     #[test]
     fn whoever_trades_with_itself_loses_exactly_the_fees(
         steps in proptest::collection::vec(arb_wash(), 1..14),

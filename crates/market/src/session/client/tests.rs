@@ -9,6 +9,7 @@ mod truth;
 
 use super::*;
 use crate::audit::{self, Conviction};
+use crate::session::frame::Refusal;
 use crate::session::provider::{self, Provider};
 use crate::testing::{
     DAWN, ENDS, Step, Toy, VOCABULARY, bundle, count, desk, facts, job, key, offer, other, peer,

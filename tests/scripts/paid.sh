@@ -76,7 +76,7 @@ for who in "keeper caio" "keeper ada" "rosa rosa" "davi davi" "bia bia"; do
   # shellcheck disable=SC2086
   on $who wallet new --json >/dev/null
   # shellcheck disable=SC2086
-  on $who wallet faucet 2 --ledger "$ledger" --json >/dev/null
+  on $who wallet faucet 3 --ledger "$ledger" --json >/dev/null
 done
 old=$(on keeper ada till make --json | field till)
 till=$(on keeper caio publish village --royalty 5 --made-from "$old:20" --json | field till)

@@ -8,6 +8,8 @@ mod journal;
 mod payee;
 mod payer;
 
+pub(crate) use payer::Opened;
+
 use crate::assemble::Node;
 use crate::files::FileError;
 use crate::purse::{Purse, PurseError, Reach, ReachError};
@@ -47,6 +49,8 @@ pub enum CashierError {
     Gone,
 }
 
+/// A new channel holds enough for so many of the dearest answers that are allowed.
+const ANSWERS_AHEAD: u64 = 10;
 /// Calls that wait while the cashier asks a ledger.
 const CALLS_WAITING: usize = 256;
 
@@ -68,8 +72,9 @@ impl std::fmt::Debug for Cashier {
 struct Desk {
     purse: Purse,
     reach: Reach,
-    /// How much is put into a new channel.
+    /// How much is put into a new channel, and how much where there is not so much.
     deposit: Amount,
+    least: Amount,
     /// For how many blocks.
     blocks: u64,
     /// Most that is spent in a day.
@@ -118,14 +123,16 @@ impl Cashier {
 impl Desk {
     fn open(node: &Node, password: &Password) -> Result<Self, CashierError> {
         let config = node.config();
-        let (deposit, blocks) = (config.channel_deposit, u64::from(config.channel_blocks));
+        let answers = config.max_price.0.saturating_mul(ANSWERS_AHEAD);
+        let deposit = config.channel_deposit.max(Amount(answers));
+        let (blocks, least) = (u64::from(config.channel_blocks), config.max_price);
         let daily = config.max_price_per_day;
         let mut purse = Purse::open(node, password, false)?;
         let mut reach = Reach::find(node)?;
         purse.read(&mut reach)?;
         node.remember_ledger()?;
         let (drawers, shops) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { purse, reach, deposit, blocks, daily, drawers, shops })
+        Ok(Self { purse, reach, deposit, least, blocks, daily, drawers, shops })
     }
 
     fn work(mut self, mut inbox: mpsc::Receiver<Call>) {
@@ -168,9 +175,11 @@ struct Way {
     peer: PeerKey,
     model: ModelId,
     channel: CellId,
+    /// The number of the provider's key that it names.
+    number: u64,
 }
 
-mutirao_wire::record!(Way { peer, model, channel });
+mutirao_wire::record!(Way { peer, model, channel, number });
 
 impl Node {
     /// The tills that get a share of what is paid for a model: what its creator published.

@@ -3,11 +3,10 @@
 use super::errand::Errand;
 use crate::assemble::Node;
 use crate::carry::{Carried, Heard};
-use crate::cashier::Cashier;
+use crate::cashier::{Cashier, Opened};
 use mutirao_ledger::deal::{Ask, Reply, Terms};
 use mutirao_market::session::client::Means;
 use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
-use mutirao_net::{Net, Ticket};
 use mutirao_wire::{Amount, Decode, Encode, Job, ModelId, PeerKey, Privacy};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -37,36 +36,57 @@ impl Node {
         let known = cashier.means(job.model, peers.clone()).await;
         let mut means = known.unwrap_or_default();
         for peer in peers.into_iter().take(CHANNELS) {
-            let enough = means.get(&peer).is_some_and(|means| means.left >= errand.cap);
-            if enough {
-                continue;
-            }
-            match self.open_channel(cashier, errand, job.model, peer).await {
-                Ok(opened) => drop(means.insert(peer, opened)),
-                Err(why) => tracing::warn!(peer = %peer.short(), why, "no channel was opened"),
+            let way = (peer, job.model);
+            let filled = match means.get(&peer) {
+                Some(known) if known.left >= errand.cap => continue,
+                Some(known) => self.top_up(cashier, errand, way, *known).await,
+                None => self.open_channel(cashier, errand, way).await,
+            };
+            match filled {
+                Ok(filled) => drop(means.insert(peer, filled)),
+                Err(why) => tracing::warn!(peer = %peer.short(), why, "no channel was filled"),
             }
         }
         means
+    }
+
+    /// Puts more into a channel that is nearly empty.
+    async fn top_up(
+        &self,
+        cashier: &Cashier,
+        errand: &Errand,
+        way: (PeerKey, ModelId),
+        known: Means,
+    ) -> Result<Means, String> {
+        let opened = cashier.top_up(known.channel).await.map_err(|error| error.to_string())?;
+        Self::show(cashier, errand, way, opened).await
     }
 
     async fn open_channel(
         &self,
         cashier: &Cashier,
         errand: &Errand,
-        model: ModelId,
-        peer: PeerKey,
+        (peer, model): (PeerKey, ModelId),
     ) -> Result<Means, String> {
-        let (net, tickets) = (&*errand.meeting.net, &errand.meeting.tickets);
-        let ticket = tickets.get(&peer).ok_or("it cannot be reached")?;
-        let terms = match exchange(net, ticket, &Ask::Terms(model)).await? {
+        let terms = match exchange(errand, &peer, &Ask::Terms(model)).await? {
             Reply::Terms(terms) => self.acceptable(terms, model)?,
             other => return Err(refused(&other)),
         };
         let opened = cashier.open_channel(terms).await.map_err(|error| error.to_string())?;
-        let (channel, number, told) = (opened.channel, opened.number, opened.told);
-        let taken = exchange(net, ticket, &Ask::Take { model, channel, number, told }).await?;
+        Self::show(cashier, errand, (peer, model), opened).await
+    }
+
+    /// Shows a provider a channel as it stands on the ledger now.
+    async fn show(
+        cashier: &Cashier,
+        errand: &Errand,
+        (peer, model): (PeerKey, ModelId),
+        Opened { channel, number, told }: Opened,
+    ) -> Result<Means, String> {
+        let take = Ask::Take { model, channel, number, told };
+        let taken = exchange(errand, &peer, &take).await?;
         let Reply::Taken(taken) = taken else { return Err(refused(&taken)) };
-        let known = cashier.remember((peer, model), channel, taken.last).await;
+        let known = cashier.remember((peer, model), (channel, number), taken.last).await;
         known.map_err(|error| error.to_string())?;
         let means = cashier.means(model, vec![peer]).await.map_err(|error| error.to_string())?;
         means.get(&peer).copied().ok_or_else(|| "the new channel ends too soon".to_owned())
@@ -98,7 +118,9 @@ fn refused(reply: &Reply) -> String {
 }
 
 /// Asks a payee one thing.
-async fn exchange(net: &dyn Net, ticket: &Ticket, ask: &Ask) -> Result<Reply, String> {
+async fn exchange(errand: &Errand, peer: &PeerKey, ask: &Ask) -> Result<Reply, String> {
+    let net = errand.meeting.net.clone();
+    let ticket = errand.meeting.tickets.get(peer).ok_or("it cannot be reached")?;
     let asking = async {
         let link = net.dial(ticket).await.map_err(|error| error.to_string())?;
         let (heard, mut inbox) = mpsc::channel(1);

@@ -8,6 +8,7 @@ use mutirao_ledger::deal::Terms;
 use mutirao_ledger::rules::Height;
 use mutirao_market::session::client::Means;
 use mutirao_wallet::WalletError;
+use mutirao_wallet::send::SendError;
 use mutirao_wire::{Amount, ChannelId, Digest, Encode, ModelId, PeerKey};
 use std::collections::BTreeMap;
 
@@ -43,7 +44,15 @@ impl Cashier {
     /// # Errors
     /// [`CashierError`].
     pub(crate) async fn open_channel(&self, terms: Terms) -> Result<Opened, CashierError> {
-        self.ask(move |desk| desk.open_channel(terms)).await?
+        self.ask(move |desk| desk.open_channel(&terms)).await?
+    }
+
+    /// Puts more into a channel and waits until that stands on the ledger.
+    ///
+    /// # Errors
+    /// [`CashierError`].
+    pub(crate) async fn top_up(&self, channel: ChannelId) -> Result<Opened, CashierError> {
+        self.ask(move |desk| desk.top_up(cell(channel))).await?
     }
 
     /// Remembers that a channel leads to a provider, and goes on after the voucher that it showed.
@@ -53,10 +62,11 @@ impl Cashier {
     pub(crate) async fn remember(
         &self,
         (peer, model): (PeerKey, ModelId),
-        channel: CellId,
+        (channel, number): (CellId, u64),
         last: Option<Voucher>,
     ) -> Result<(), CashierError> {
-        self.ask(move |desk| desk.remember(Way { peer, model, channel }, last.as_ref())).await?
+        let way = Way { peer, model, channel, number };
+        self.ask(move |desk| desk.remember(way, last.as_ref())).await?
     }
 
     /// Draws a voucher: its bytes as they go into a frame. No ledger is asked.
@@ -104,19 +114,41 @@ impl Desk {
         Ok(means)
     }
 
-    fn open_channel(&mut self, terms: Terms) -> Result<Opened, CashierError> {
+    fn top_up(&mut self, id: CellId) -> Result<Opened, CashierError> {
+        let way = self.ways()?.into_iter().find(|way| way.channel == id);
+        let number = way.map(|way| way.number).ok_or(CashierError::Gone)?;
+        let Self { purse, reach, .. } = self;
+        purse.read(reach)?;
+        let (wallet, chance) = purse.parts();
+        let before = wallet.channel(id).map_err(WalletError::from)?.deposit();
+        let draft = wallet.prepare_top_up(id, self.deposit, reach, chance)?;
+        wallet.send(draft, reach, chance)?;
+        purse.read(reach)?;
+        let wallet = purse.wallet();
+        let after = wallet.channel(id).map_err(WalletError::from)?.deposit();
+        let told = wallet.told(id)?;
+        self.drawer(id)?.topped_up(after.saturating_sub(before));
+        Ok(Opened { channel: id, number, told })
+    }
+
+    fn open_channel(&mut self, terms: &Terms) -> Result<Opened, CashierError> {
         let Self { purse, reach, .. } = self;
         purse.read(reach)?;
         let (wallet, chance) = purse.parts();
         let height = wallet.book().height();
         let life = self.blocks.max(terms.blocks);
-        let open = OpenPlan {
-            amount: self.deposit.max(terms.deposit),
+        let open = |amount: Amount| OpenPlan {
+            amount: amount.max(terms.deposit),
             payee: terms.payee,
-            royalties: terms.royalties,
+            royalties: terms.royalties.clone(),
             expiry: Height(height.0.saturating_add(life)),
         };
-        let draft = wallet.prepare_channel(open, reach, chance)?;
+        let draft = match wallet.prepare_channel(open(self.deposit), reach, chance) {
+            Err(WalletError::Send(SendError::TooLittle { .. })) => {
+                wallet.prepare_channel(open(self.least), reach, chance)?
+            }
+            other => other?,
+        };
         wallet.send(draft, reach, chance)?;
         purse.read(reach)?;
         let wallet = purse.wallet();

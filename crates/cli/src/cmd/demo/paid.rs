@@ -24,7 +24,7 @@ use std::process::{Child, Command, Stdio};
 /// Blocks in an epoch of tills: short, so that a demonstration need not wait for one.
 const EPOCH: u64 = 4;
 /// What the test network gives each of them, in tijolos.
-const GIVEN: &str = "2";
+const GIVEN: &str = "3";
 /// Tijolos for 1000 tokens: read, written, checked.
 const PRICES: [(&str, &str); 3] =
     [("--price-input", "0.1"), ("--price-output", "0.5"), ("--price-attest", "0.25")];

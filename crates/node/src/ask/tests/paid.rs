@@ -80,7 +80,7 @@ impl Town {
     fn client(&self, name: &str, max_price: u64, sellers: &[&crate::Providing]) -> Node {
         let node = self.node(name, |config| {
             config.privacy = Privacy::Circle;
-            config.max_price = Amount(max_price);
+            (config.max_price, config.channel_deposit) = (Amount(max_price), Amount(10_000));
         });
         for seller in sellers {
             self.runtime.block_on(node.join(&seller.ticket())).expect("it answers");
@@ -202,4 +202,21 @@ fn answers_are_paid_while_the_ledger_is_away() {
     town.close();
     let answered = town.ask(&client, 40).expect("vouchers ask no ledger");
     assert!(answered.paid() > Amount::ZERO);
+}
+
+/// A channel that is nearly empty is filled, not replaced.
+// spec: SESSION-7.7
+#[test]
+fn a_channel_that_is_nearly_empty_is_topped_up() {
+    let town = Town::new();
+    let seller = town.seller("one", |_| {});
+    let client = town.client("client", 5_000, &[&seller]);
+    // Ten answers are put in; each of these takes more than a tenth of what then is left.
+    let paid: Vec<Answered> = (0..14).map(|_| town.ask(&client, 40).expect("an answer")).collect();
+    assert!(paid.iter().all(|answered| answered.paid().0 > 4_000));
+    drop(client);
+    let node = town.place.node("client", |config| config.ledger = Some(town.ticket.clone()));
+    let purse = Purse::open(&node, &password(), false).expect("the cashier let go of it");
+    let [channel] = purse.wallet().channels() else { panic!("{:?}", purse.wallet().channels()) };
+    assert_eq!(channel.kept.len(), 2, "topped up once");
 }

@@ -122,6 +122,9 @@ pub enum Command {
 pub struct RunArguments {
     /// The model, and then the prompt; without a prompt it is read from standard input
     pub words: Vec<String>,
+    /// Say who was asked in which order, and why
+    #[arg(long)]
+    pub why: bool,
     /// What may be spent.
     #[command(flatten)]
     pub pay: PayFlags,

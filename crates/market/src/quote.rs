@@ -64,11 +64,28 @@ pub struct Question<'a> {
     pub now: Millis,
 }
 
+/// What a choice weighs of one offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Weighed {
+    /// Whose.
+    pub provider: PeerKey,
+    /// What the answer costs there at its full length; none where that does not fit an amount.
+    pub price: Option<Amount>,
+    /// How often it failed us.
+    pub failures: u32,
+    /// Mean time to its first token; 0 for a stranger, who counts as quick.
+    pub first_token_ms: Millis,
+    /// Whether its answers were never audited.
+    pub new: bool,
+}
+
 /// The usable offers, best first, and why the others are not usable.
 #[derive(Debug, Clone, Default)]
 pub struct Route {
     /// To be asked, in this order.
     pub offers: Vec<SignedOffer>,
+    /// What the order rests on, one for each of them.
+    pub weighed: Vec<Weighed>,
     /// Not to be asked.
     pub unfit: Vec<(PeerKey, Unfit)>,
 }
@@ -87,6 +104,7 @@ impl Question<'_> {
             }
         }
         route.offers.sort_by_key(|signed| self.rank(signed));
+        route.weighed = route.offers.iter().map(|signed| self.weigh(signed)).collect();
         route
     }
 
@@ -122,11 +140,21 @@ impl Question<'_> {
         input.checked_add(prices.output.per_thousand(tokens.into())?)
     }
 
+    fn weigh(&self, signed: &SignedOffer) -> Weighed {
+        let provider = signed.offer.provider;
+        let record = self.standing.of(&provider);
+        Weighed {
+            provider,
+            price: self.price(signed, self.job.max_tokens),
+            failures: record.failures,
+            first_token_ms: record.first_token_ms,
+            new: self.standing.is_new(&provider),
+        }
+    }
+
     fn rank(&self, signed: &SignedOffer) -> (Amount, u32, Millis, PeerKey) {
-        let offer = &signed.offer;
-        let record = self.standing.of(&offer.provider);
-        let price = self.price(signed, self.job.max_tokens).unwrap_or(Amount(u64::MAX));
-        (price, record.failures, record.first_token_ms, offer.provider)
+        let Weighed { provider, price, failures, first_token_ms, .. } = self.weigh(signed);
+        (price.unwrap_or(Amount(u64::MAX)), failures, first_token_ms, provider)
     }
 }
 

@@ -19,6 +19,7 @@ use crate::keys;
 use crate::models::Opened;
 use conduct::Conduct;
 use errand::Errand;
+pub use mutirao_market::quote::Weighed;
 use mutirao_market::session::client::{Mode, Outcome, Payment, Policy, audit_drawn};
 use mutirao_wire::bundle::{Message, Opening, ReceiptBundle, TextOpening};
 use mutirao_wire::{Amount, Finish, Job, PeerKey, Privacy, ReceiptId, Sampling, Token};
@@ -51,6 +52,13 @@ pub struct Question {
 /// What happens while an answer comes.
 #[derive(Debug, Clone)]
 pub enum Notice {
+    /// Who may be asked, in which order and why, and who may not.
+    Chose {
+        /// To be asked, in this order.
+        weighed: Vec<Weighed>,
+        /// Not to be asked, and why.
+        unfit: Vec<(PeerKey, &'static str)>,
+    },
     /// The next tokens are this provider's.
     Asking {
         /// Who.
@@ -170,6 +178,8 @@ impl Node {
         // What others took for their part of an answer, they alone know.
         let measuring = (self.config().privacy == Privacy::Local).then(|| self.meter().begin());
         let errand = Errand::prepare(self, &opened, &job, clock).await?;
+        let (weighed, unfit) = (errand.weighed.clone(), errand.unfit.clone());
+        watch(Notice::Chose { weighed, unfit });
         let answered = self.ask_on(&errand, &opened, question, job, watch).await;
         let energy = measuring.and_then(Measuring::end);
         if let Some(cashier) = self.cashier().filter(|_| !errand.means.is_empty()) {

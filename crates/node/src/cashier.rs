@@ -9,6 +9,7 @@ mod payee;
 mod payer;
 
 pub(crate) use payer::Opened;
+pub use payer::provider_of;
 
 use crate::assemble::Node;
 use crate::files::FileError;

@@ -218,6 +218,7 @@ impl Backend for Node {
             let mut speaker = None;
             let mut watch = move |notice: Notice| {
                 let said = match notice {
+                    Notice::Chose { .. } => return,
                     Notice::Asking { provider } => {
                         speaker = Some(provider);
                         return;

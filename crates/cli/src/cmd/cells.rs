@@ -14,7 +14,7 @@ use mutirao_ledger::key::address::Address;
 use mutirao_ledger::note::To;
 use mutirao_ledger::rules::FeeLevel;
 use mutirao_ledger::tx::TxId;
-use mutirao_node::cashier::Cashier;
+use mutirao_node::cashier::{self, Cashier};
 use mutirao_node::purse::{Purse, Reach};
 use mutirao_node::{Node, files};
 use mutirao_signing::{Bundle, Manifest, PublicKey, SigningKey};
@@ -87,7 +87,7 @@ pub fn channel(
     let (purse, reach) = desk(node, printer).caught_up()?;
     match command {
         ChannelCommand::Ls => list_channels(&purse, reach, printer),
-        ChannelCommand::Close { channel } => end_channel(purse, reach, channel, printer),
+        ChannelCommand::Close { channel } => end_channel(node, (purse, reach), channel, printer),
     }
 }
 
@@ -131,8 +131,8 @@ fn list_channels(purse: &Purse, mut reach: Reach, printer: Printer) -> anyhow::R
 }
 
 fn end_channel(
-    mut purse: Purse,
-    mut reach: Reach,
+    node: &Node,
+    (mut purse, mut reach): (Purse, Reach),
     given: &str,
     printer: Printer,
 ) -> anyhow::Result<ExitCode> {
@@ -140,6 +140,9 @@ fn end_channel(
     let paying = purse.wallet().channels().iter().map(|channel| channel.cell);
     let all: Vec<CellId> = earned.iter().copied().chain(paying).collect();
     let id = named(&all, given, "channel")?;
+    if !earned.contains(&id) {
+        ask_to_close(node, &mut purse, &mut reach, id, printer)?;
+    }
     let (wallet, chance) = purse.parts();
     let draft = match earned.contains(&id) {
         true => wallet.prepare_close(id, &mut reach, chance)?,
@@ -159,6 +162,29 @@ fn end_channel(
     printer.say(format!("closed in transaction {tx}; spendable {before} before, {after} now"));
     printer.object(&json!({ "tx": tx.0.hex(), "before": before.0, "after": after.0 }));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Asks the provider of a channel of ours to close it, where it is open. One that does not leaves
+/// us waiting for the end of the channel, and the refund says until when.
+fn ask_to_close(
+    node: &Node,
+    purse: &mut Purse,
+    reach: &mut Reach,
+    id: CellId,
+    printer: Printer,
+) -> anyhow::Result<()> {
+    let wallet = purse.wallet();
+    let there = wallet.look_at(&[id], reach)?.pop().flatten();
+    let open = matches!(there, Some(Cell::Channel(channel)) if channel.is_open());
+    let told = wallet.told(id)?.into_iter().next();
+    let provider = cashier::provider_of(wallet, id)?;
+    let (true, Some(provider), Some(told)) = (open, provider, told) else { return Ok(()) };
+    match super::runtime()?.block_on(node.ask_to_close(provider, id, told)) {
+        Ok(()) => printer.say(format!("{} closed it", provider.short())),
+        Err(why) => printer.say(format!("{} does not close it: {why}", provider.short())),
+    }
+    purse.read(reach)?;
+    Ok(())
 }
 
 /// A till and its share, as TILL:PERCENT.

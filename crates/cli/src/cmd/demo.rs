@@ -99,7 +99,7 @@ async fn broken(
                 killed = neighbours.kill(&provider.to_string()).then_some(provider);
             }
         }
-        Notice::Lost { .. } => {}
+        Notice::Lost { .. } | Notice::Chose { .. } => {}
     })
     .await?;
     let killed = killed.context("the provider outlived its answer; nothing was shown")?;

@@ -3,11 +3,11 @@
 use crate::args::RunArguments;
 use crate::print::Printer;
 use anyhow::Context;
-use mutirao_node::ask::{Answered, AskError, Notice, Question};
+use mutirao_node::ask::{Answered, AskError, Notice, Question, Weighed};
 use mutirao_node::energy::Energy;
 use mutirao_node::{Node, files};
-use mutirao_wire::Sampling;
 use mutirao_wire::bundle::Message;
+use mutirao_wire::{PeerKey, Sampling};
 use serde_json::json;
 use std::io::{BufRead, IsTerminal, Read};
 use std::process::ExitCode;
@@ -105,13 +105,27 @@ async fn ask(
         max_tokens: run.max_tokens,
         stop: run.stop.clone(),
     };
-    let answered = node.ask(&question, &mut |notice| show(&notice, printer)).await?;
+    let mut reasons = serde_json::Value::Null;
+    let mut watch = |notice: Notice| match notice {
+        Notice::Chose { weighed, unfit } if run.why => {
+            weighed.iter().for_each(|it| printer.say(weighed_words(it)));
+            let not = |(peer, why): &(PeerKey, &str)| format!("  not {}: {why}", peer.short());
+            unfit.iter().for_each(|it| printer.say(not(it)));
+            reasons = why(&weighed, &unfit);
+        }
+        notice => show(&notice, printer),
+    };
+    let answered = node.ask(&question, &mut watch).await?;
     if let Some(path) = &run.receipt {
         files::write_whole(path, answered.receipt_json.as_bytes())?;
     }
     printer.say("");
     printer.say(summary(&answered));
-    printer.object(&object(&answered));
+    let mut object = object(&answered);
+    if run.why {
+        object["why"] = reasons;
+    }
+    printer.object(&object);
     Ok(answered)
 }
 
@@ -119,6 +133,7 @@ async fn ask(
 /// there is where it happens.
 pub fn show(notice: &Notice, printer: Printer) {
     match notice {
+        Notice::Chose { .. } => {}
         Notice::Asking { provider } => printer.part(&format!("[{}] ", provider.short())),
         Notice::Text { text } => printer.part(text),
         Notice::Lost { provider, why } => {
@@ -142,6 +157,28 @@ pub fn summary(answered: &Answered) -> String {
         answered.receipt_id.short(),
         answered.trust.words(),
     )
+}
+
+/// Why a provider stands where it does in the order.
+fn weighed_words(weighed: &Weighed) -> String {
+    let price = weighed.price.map_or("beyond all prices".into(), |price| price.to_string());
+    let known = match (weighed.new, weighed.first_token_ms) {
+        (true, _) => "never audited".to_owned(),
+        (false, first) => format!("first token after {first} ms"),
+    };
+    let (key, failures) = (weighed.provider.short(), weighed.failures);
+    format!("  {key}: at most {price}, failed {failures} times, {known}")
+}
+
+/// The same for programs.
+fn why(weighed: &[Weighed], unfit: &[(PeerKey, &str)]) -> serde_json::Value {
+    let one = |it: &Weighed| {
+        json!({ "provider": it.provider.to_string(), "price": it.price.map(|price| price.0),
+            "failures": it.failures, "first_token_ms": it.first_token_ms, "new": it.new })
+    };
+    let not = |(peer, why): &(PeerKey, &str)| json!({ "provider": peer.to_string(), "why": why });
+    json!({ "order": weighed.iter().map(one).collect::<Vec<_>>(),
+        "unfit": unfit.iter().map(not).collect::<Vec<_>>() })
 }
 
 /// What it cost, where it cost something.

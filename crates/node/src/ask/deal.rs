@@ -4,9 +4,12 @@ use super::errand::Errand;
 use crate::assemble::Node;
 use crate::carry::{Carried, Heard};
 use crate::cashier::{Cashier, Opened};
+use mutirao_ledger::cell::CellId;
+use mutirao_ledger::commit::Opening;
 use mutirao_ledger::deal::{Ask, Reply, Terms};
 use mutirao_market::session::client::Means;
 use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
+use mutirao_net::{Net, Ticket};
 use mutirao_wire::{Amount, Decode, Encode, Job, ModelId, PeerKey, Privacy};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -117,10 +120,39 @@ fn refused(reply: &Reply) -> String {
     }
 }
 
-/// Asks a payee one thing.
+impl Node {
+    /// Asks the provider of a channel to close it; true when it did. Whoever knows what opens the
+    /// first part of the deposit is its payer.
+    ///
+    /// # Errors
+    /// Why it does not.
+    // spec: SESSION-7.7
+    pub async fn ask_to_close(
+        &self,
+        provider: PeerKey,
+        channel: CellId,
+        told: Opening,
+    ) -> Result<(), String> {
+        let peers = self.peers().map_err(|error| error.to_string())?;
+        let ticket = peers.tickets().iter().find(|ticket| ticket.key() == provider);
+        let ticket = ticket.ok_or("its provider is not in your circle any more")?;
+        let net = self.client_net().await.map_err(|error| error.to_string())?;
+        let reply = exchange_with(&*net, ticket, &Ask::Close { channel, told }).await;
+        net.close().await;
+        match reply? {
+            Reply::Closed(_) => Ok(()),
+            other => Err(refused(&other)),
+        }
+    }
+}
+
+/// Asks a payee of an errand one thing.
 async fn exchange(errand: &Errand, peer: &PeerKey, ask: &Ask) -> Result<Reply, String> {
-    let net = errand.meeting.net.clone();
     let ticket = errand.meeting.tickets.get(peer).ok_or("it cannot be reached")?;
+    exchange_with(&*errand.meeting.net, ticket, ask).await
+}
+
+async fn exchange_with(net: &dyn Net, ticket: &Ticket, ask: &Ask) -> Result<Reply, String> {
     let asking = async {
         let link = net.dial(ticket).await.map_err(|error| error.to_string())?;
         let (heard, mut inbox) = mpsc::channel(1);

@@ -126,6 +126,10 @@ pub(super) struct Errand {
     pub(super) meeting: Meeting,
     /// Those who may be asked, best first.
     pub(super) offers: Vec<SignedOffer>,
+    /// Why in this order.
+    pub(super) weighed: Vec<quote::Weighed>,
+    /// Those who may not, and why.
+    pub(super) unfit: Vec<(PeerKey, &'static str)>,
     privacy: Privacy,
     /// The most that the answer may cost.
     pub(super) cap: Amount,
@@ -157,7 +161,18 @@ impl Errand {
         let (privacy, standing) = (node.config().privacy, node.standing()?);
         let offers = meeting.offers.clone();
         let (cap, means) = (node.cap().await, BTreeMap::new());
-        let errand = Self { meeting, offers: Vec::new(), privacy, cap, means, standing, clock };
+        let (offers_first, weighed, unfit) = (Vec::new(), Vec::new(), Vec::new());
+        let errand = Self {
+            meeting,
+            offers: offers_first,
+            weighed,
+            unfit,
+            privacy,
+            cap,
+            means,
+            standing,
+            clock,
+        };
         let route = errand.route(job, offers);
         if route.offers.is_empty() {
             let unfit = |(peer, why): &(PeerKey, quote::Unfit)| {
@@ -169,7 +184,9 @@ impl Errand {
             errand.meeting.end().await;
             return Err(AskError::NobodyFits { reasons: reasons.join("; ") });
         }
-        let errand = Self { offers: route.offers, ..errand };
+        let unfit = route.unfit.iter().map(|(peer, why)| (*peer, why.words())).collect();
+        let (offers, weighed) = (route.offers, route.weighed);
+        let errand = Self { offers, weighed, unfit, ..errand };
         let means = node.means(&errand, job).await;
         Ok(Self { means, ..errand })
     }

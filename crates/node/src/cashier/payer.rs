@@ -7,8 +7,8 @@ use mutirao_ledger::commit::Opening;
 use mutirao_ledger::deal::Terms;
 use mutirao_ledger::rules::Height;
 use mutirao_market::session::client::Means;
-use mutirao_wallet::WalletError;
 use mutirao_wallet::send::SendError;
+use mutirao_wallet::{Wallet, WalletError};
 use mutirao_wire::{Amount, ChannelId, Digest, Encode, ModelId, PeerKey};
 use std::collections::BTreeMap;
 
@@ -202,6 +202,16 @@ impl Desk {
         let (wallet, chance) = self.purse.parts();
         Ok(wallet.keep_progress(id, progress, sync, chance)?)
     }
+}
+
+/// To which provider a channel of this wallet leads, if that is known.
+///
+/// # Errors
+/// [`WalletError`] when the file is damaged.
+pub fn provider_of(wallet: &Wallet, channel: CellId) -> Result<Option<PeerKey>, WalletError> {
+    let ways: Option<Ways> = wallet.note(WAYS, WAYS_BYTES_MAX)?;
+    let mut ways = ways.map(|ways| ways.0).unwrap_or_default().into_iter();
+    Ok(ways.find(|way| way.channel == channel).map(|way| way.peer))
 }
 
 /// All ways, in one file.

@@ -225,7 +225,7 @@ impl Scene {
                             seller.kill();
                         }
                     }
-                    Notice::Lost { .. } => {}
+                    Notice::Lost { .. } | Notice::Chose { .. } => {}
                 }
             };
             let answered = node.ask(&question(LONG), &mut watch).await?;

@@ -37,6 +37,7 @@ fn when_an_owner_comes_back_the_answer_goes_on_elsewhere_bit_for_bit() {
                     all.iter().find(is_writing).expect("one of them").manners().learn(&SOMEBODY);
                 }
             }
+            Notice::Chose { .. } => {}
             Notice::Lost { why, .. } => panic!("to leave politely is no failure: {why}"),
         };
         let answered = far.ask(&asked, &mut watch).await.expect("an answer");

@@ -121,7 +121,7 @@ fn both_providers_of_a_broken_answer_are_paid_for_exactly_their_part() {
                 sellers.iter().find(is_writing).expect("one of them").manners().learn(&owner);
             }
         }
-        Notice::Lost { .. } => {}
+        Notice::Lost { .. } | Notice::Chose { .. } => {}
     };
     let story = question(STORY, 120);
     let asked = client.ask(&story, &mut watch);
@@ -219,4 +219,38 @@ fn a_channel_that_is_nearly_empty_is_topped_up() {
     let purse = Purse::open(&node, &password(), false).expect("the cashier let go of it");
     let [channel] = purse.wallet().channels() else { panic!("{:?}", purse.wallet().channels()) };
     assert_eq!(channel.kept.len(), 2, "topped up once");
+}
+
+// spec: SESSION-7.7
+#[test]
+fn a_payer_asks_for_the_end_of_its_channel_and_has_the_rest_back() {
+    let town = Town::new();
+    let seller = town.seller("one", |_| {});
+    let client = town.client("client", 5_000, &[&seller]);
+    let paid = town.ask(&client, 40).expect("an answer").paid();
+    drop(client);
+    let node = town.place.node("client", |config| config.ledger = Some(town.ticket.clone()));
+    let mut purse = Purse::open(&node, &password(), false).expect("the cashier let go of it");
+    let mut reach = Reach::find(&node).expect("the ledger");
+    purse.read(&mut reach).expect("read");
+    let (id, deposit) = {
+        let [channel] = purse.wallet().channels() else { panic!("not one channel") };
+        (channel.cell, channel.deposit())
+    };
+    let told = purse.wallet().told(id).expect("told").remove(0);
+    let known = crate::cashier::provider_of(purse.wallet(), id).expect("read");
+    let provider = known.expect("it is known");
+    let close = |told| town.runtime.block_on(node.ask_to_close(provider, id, told));
+    let wrong = mutirao_ledger::commit::Opening { amount: Amount(1), ..told.clone() };
+    assert!(close(wrong).expect_err("a stranger").contains("only its payer"));
+    close(told).expect("closed");
+    purse.read(&mut reach).expect("read");
+    let before = purse.wallet().balance().spendable;
+    let (wallet, chance) = purse.parts();
+    let draft = wallet.prepare_refund(id, &mut reach, chance).expect("it is closed");
+    let fee = draft.fee();
+    purse.send(draft, &mut reach).expect("sent");
+    purse.read(&mut reach).expect("read");
+    let after = purse.wallet().balance().spendable;
+    assert_eq!(after.0 + fee.0, before.0 + deposit.0 - paid.0);
 }

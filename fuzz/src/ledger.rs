@@ -2,8 +2,10 @@
 
 use crate::target::split;
 use mutirao_ledger::block::{self, Block};
+use mutirao_ledger::cell::channel::Drawn;
 use mutirao_ledger::cell::deed::proof::DeedProof;
 use mutirao_ledger::cell::{Action, Cell};
+use mutirao_ledger::deal::{Ask, Reply};
 use mutirao_ledger::examine::{self, Permit, StoredNote};
 use mutirao_ledger::key::Seed;
 use mutirao_ledger::key::address::{Address, Network, PaymentLink};
@@ -27,7 +29,7 @@ fn rules() -> Rules {
     Rules::new(ChainId(Digest([7; 32])), Amount(10), 8)
 }
 
-const PARTS: [fn(&[u8]); 8] = [
+const PARTS: [fn(&[u8]); 11] = [
     canonical::<Body>,
     canonical::<Output>,
     canonical::<Action>,
@@ -36,6 +38,9 @@ const PARTS: [fn(&[u8]); 8] = [
     canonical::<DeedProof>,
     canonical::<OwnedNote>,
     canonical::<CompactOutput>,
+    canonical::<Drawn>,
+    canonical::<Ask>,
+    canonical::<Reply>,
 ];
 
 /// A transaction or a part of one. An empty state has no note to spend, so whatever it takes made

@@ -1,30 +1,31 @@
-//! The cashier: one thread that has the wallet open while answers are paid for or sold.
+//! The cashier: a wallet that stays open while answers are paid for or sold.
 //!
-//! Sessions are many and asynchronous, a wallet is one and waits for its ledger, so everything that
-//! touches money is a call to this thread, done in the order of arrival. Drawing and redeeming a
-//! voucher asks no ledger; opening and closing a channel does, and others wait meanwhile.
+//! Two halves. Vouchers are drawn and taken at once, under a lock that nobody holds for long. What
+//! asks the ledger, opening and closing a channel, is a call to one thread that has the wallet, done
+//! in the order of arrival; while it waits for a block, or for a ledger that is away, vouchers flow.
 
-mod journal;
 mod payee;
 mod payer;
+mod vouchers;
 
 pub(crate) use payer::Opened;
 pub use payer::provider_of;
 
 use crate::assemble::Node;
 use crate::files::FileError;
-use crate::purse::{Purse, PurseError, Reach, ReachError};
+use crate::purse::{self, Purse, PurseError, Reach, ReachError};
 use mutirao_ledger::cell::CellId;
-use mutirao_ledger::cell::channel::Drawer;
 use mutirao_ledger::cell::till::Share;
+use mutirao_ledger::rules::Height;
 use mutirao_wallet::WalletError;
 use mutirao_wallet::keystore::Password;
 use mutirao_wire::{Amount, ChannelId, ModelId, PeerKey};
-use payee::Shop;
 use std::collections::BTreeMap;
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
+use vouchers::Vouchers;
 
 /// Why there is no cashier.
 #[derive(Debug, Error)]
@@ -61,6 +62,7 @@ type Call = Box<dyn FnOnce(&mut Desk) + Send>;
 #[derive(Clone)]
 pub struct Cashier {
     calls: mpsc::Sender<Call>,
+    vouchers: Arc<Mutex<Vouchers>>,
 }
 
 impl std::fmt::Debug for Cashier {
@@ -78,12 +80,11 @@ struct Desk {
     least: Amount,
     /// For how many blocks.
     blocks: u64,
-    /// Most that is spent in a day.
-    daily: Amount,
-    /// Channels that we pay through.
-    drawers: BTreeMap<CellId, Drawer>,
-    /// Channels that pay us.
-    shops: BTreeMap<CellId, Shop>,
+    vouchers: Arc<Mutex<Vouchers>>,
+}
+
+fn lock(vouchers: &Mutex<Vouchers>) -> MutexGuard<'_, Vouchers> {
+    vouchers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Cashier {
@@ -99,14 +100,19 @@ impl Cashier {
         let name = std::thread::Builder::new().name("cashier".to_owned());
         let work = move || match Desk::open(&node, &password) {
             Ok(desk) => {
-                let _ = ready.send(Ok(()));
+                let _ = ready.send(Ok(desk.vouchers.clone()));
                 desk.work(inbox);
             }
             Err(error) => drop(ready.send(Err(error))),
         };
         name.spawn(work).map_err(CashierError::Thread)?;
-        told.recv().map_err(|_| CashierError::Gone)??;
-        Ok(Self { calls })
+        let vouchers = told.recv().map_err(|_| CashierError::Gone)??;
+        Ok(Self { calls, vouchers })
+    }
+
+    /// Not to be held while something is awaited.
+    fn vouchers(&self) -> MutexGuard<'_, Vouchers> {
+        lock(&self.vouchers)
     }
 
     /// Lets the cashier do something and waits for its outcome.
@@ -127,36 +133,41 @@ impl Desk {
         let answers = config.max_price.0.saturating_mul(ANSWERS_AHEAD);
         let deposit = config.channel_deposit.max(Amount(answers));
         let (blocks, least) = (u64::from(config.channel_blocks), config.max_price);
-        let daily = config.max_price_per_day;
-        let mut purse = Purse::open(node, password, false)?;
-        let mut reach = Reach::find(node)?;
-        purse.read(&mut reach)?;
+        let purse = Purse::open(node, password, false)?;
+        let reach = Reach::find(node)?;
+        let vouchers = Vouchers {
+            notes: purse.wallet().notes(),
+            chance: purse::chance().map_err(PurseError::from)?,
+            daily: config.max_price_per_day,
+            height: Height(0),
+            lanes: BTreeMap::new(),
+            shops: BTreeMap::new(),
+        };
+        let vouchers = Arc::new(Mutex::new(vouchers));
+        let mut desk = Self { purse, reach, deposit, least, blocks, vouchers };
+        desk.read()?;
         node.remember_ledger()?;
-        let (drawers, shops) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { purse, reach, deposit, least, blocks, daily, drawers, shops })
+        desk.ready_lanes()?;
+        Ok(desk)
+    }
+
+    /// Reads the ledger.
+    fn read(&mut self) -> Result<(), WalletError> {
+        self.purse.read(&mut self.reach)?;
+        self.vouchers().height = self.purse.wallet().book().height();
+        Ok(())
+    }
+
+    fn vouchers(&self) -> MutexGuard<'_, Vouchers> {
+        lock(&self.vouchers)
     }
 
     fn work(mut self, mut inbox: mpsc::Receiver<Call>) {
         while let Some(call) = inbox.blocking_recv() {
             call(&mut self);
         }
-        self.keep_all();
-    }
-
-    /// Waits for the disk, so that not even a loss of power costs a voucher.
-    fn keep_all(&mut self) {
-        let drawn: Vec<CellId> = self.drawers.keys().copied().collect();
-        for id in drawn {
-            if let Err(error) = self.keep_drawn(id, true) {
-                tracing::warn!(%error, "how far a channel is was not written down");
-            }
-        }
-        let earned: Vec<CellId> = self.shops.keys().copied().collect();
-        for id in earned {
-            if let Err(error) = self.keep_earned(id, true) {
-                tracing::error!(%error, "the best voucher of a channel was not written down");
-            }
-        }
+        let mut vouchers = self.vouchers();
+        vouchers.settle();
     }
 }
 

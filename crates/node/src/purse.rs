@@ -62,7 +62,7 @@ pub enum FaucetError {
 ///
 /// # Errors
 /// [`KeyError::Random`].
-fn chance() -> Result<Chance, KeyError> {
+pub(crate) fn chance() -> Result<Chance, KeyError> {
     Ok(Chance::new(&keys::random()?))
 }
 

@@ -186,11 +186,11 @@ impl Work {
     }
 
     /// Looks what a voucher is worth.
-    async fn redeem(&self, channel: ChannelId, paid: Amount, voucher: Vec<u8>) -> Event {
+    fn redeem(&self, channel: ChannelId, paid: Amount, voucher: &[u8]) -> Event {
         let Some(sells) = &self.counter.sells else {
             return Event::Unpaid("nothing is sold here".into());
         };
-        match sells.cashier.redeem(self.link, channel, paid, voucher).await {
+        match sells.cashier.redeem(self.link, channel, paid, voucher) {
             Ok(paid) => Event::Paid(paid),
             Err(why) => Event::Unpaid(why),
         }
@@ -222,7 +222,7 @@ impl Work {
             }
             Action::Engage { job, prefix } => self.engage(job, prefix),
             Action::Redeem { channel, paid, voucher } => {
-                return Some(self.redeem(channel, paid, voucher).await);
+                return Some(self.redeem(channel, paid, &voucher));
             }
             Action::Deal(words) => return Some(self.deal(words).await),
             Action::Disengage | Action::Close => {

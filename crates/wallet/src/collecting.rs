@@ -110,7 +110,7 @@ impl Wallet {
         rng: &mut impl CryptoRng,
     ) -> Result<Vec<Collected>, WalletError> {
         let tills = &self.book().tills;
-        let mut kept: Collection = self.note(FILE, FILE_BYTES_MAX)?.unwrap_or_default();
+        let mut kept: Collection = self.notes().read(FILE, FILE_BYTES_MAX)?.unwrap_or_default();
         if kept.tills.len() != tills.len() {
             // A till that is new here may have been paid before.
             let fresh = tills.iter().map(|till| Collected::new(till.cell)).collect();
@@ -127,7 +127,7 @@ impl Wallet {
             kept.height = height.0;
         }
         let now = head.rules.epoch(Height(head.height.0 + 1));
-        self.keep_note(FILE, &kept, false, rng)?;
+        self.notes().keep(FILE, &kept, false, rng)?;
         kept.tills.iter_mut().for_each(|till| till.roll(now));
         Ok(kept.tills)
     }

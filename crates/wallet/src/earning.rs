@@ -1,14 +1,13 @@
 //! The payee's side of channels: keys to be paid under, the best voucher of each channel, closing.
 //!
 //! Vouchers stand on no ledger, so what is here cannot be had again from the words: each channel
-//! has a sealed file with its best voucher. It is replaced whole at every voucher, so a kill leaves
-//! the last or the one before; it is synced when a session ends.
+//! has one of the [`crate::notes`] with its best voucher, replaced at every voucher and synced when
+//! an order ends.
 
 use crate::cells::Told;
 use crate::paying::{ChannelError, plan};
 use crate::read::Ledger;
 use crate::send::{Draft, SendError};
-use crate::vault;
 use crate::wallet::{Wallet, WalletError};
 use mutirao_ledger::build::Plan;
 use mutirao_ledger::cell::channel::proof::payee_key;
@@ -21,11 +20,6 @@ use mutirao_ledger::rules::Height;
 use mutirao_wire::codec::put_list;
 use mutirao_wire::{Amount, Decode, DecodeError, Encode, Reader};
 use rand_core::CryptoRng;
-
-/// Bytes of a sealed channel at most.
-const CHANNEL_BYTES_MAX: usize = 8192;
-/// How the names of these files begin.
-const PREFIX: &str = "earned-";
 
 /// A channel that pays us.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,10 +109,10 @@ impl Wallet {
         let Some(Cell::Channel(channel)) = cells.cell(&id) else {
             return Err(ChannelError::Gone(id).into());
         };
-        let best = self.earning(id)?.and_then(|known| known.best);
+        let best = self.notes().earning(id)?.and_then(|known| known.best);
         let earning = Earning { number, channel, told, best };
         self.holder_of(id, &earning, terms)?;
-        self.keep_earning(id, &earning, true, rng)?;
+        self.notes().keep_earning(id, &earning, true, rng)?;
         Ok(earning)
     }
 
@@ -153,45 +147,6 @@ impl Wallet {
         Ok(holder)
     }
 
-    /// A channel that pays us.
-    ///
-    /// # Errors
-    /// [`WalletError`] when its file is damaged.
-    pub fn earning(&self, id: CellId) -> Result<Option<Earning>, WalletError> {
-        let bytes = self.shelf().note(&file(id), CHANNEL_BYTES_MAX)?;
-        Ok(bytes.map(|bytes| vault::open(&bytes, self.vault())).transpose()?)
-    }
-
-    /// All of them.
-    ///
-    /// # Errors
-    /// [`WalletError`].
-    pub fn earnings(&self) -> Result<Vec<(CellId, Earning)>, WalletError> {
-        let mut all = Vec::new();
-        for name in self.shelf().notes(PREFIX)? {
-            let Ok(id) = mutirao_wire::Digest::from_hex(&name) else { continue };
-            let id = CellId(id);
-            all.extend(self.earning(id)?.map(|earning| (id, earning)));
-        }
-        Ok(all)
-    }
-
-    /// Remembers the best voucher of a channel. `sync` waits for the disk.
-    ///
-    /// # Errors
-    /// [`WalletError`].
-    // spec: WALLET-7.5
-    pub fn keep_earning(
-        &self,
-        id: CellId,
-        earning: &Earning,
-        sync: bool,
-        rng: &mut impl CryptoRng,
-    ) -> Result<(), WalletError> {
-        let bytes = vault::seal(earning, self.vault(), rng)?;
-        Ok(self.shelf().put_note(&file(id), &bytes, sync)?)
-    }
-
     /// Makes it ready to take what the best voucher of a channel says; none without a voucher.
     ///
     /// # Errors
@@ -203,7 +158,7 @@ impl Wallet {
         ledger: &mut impl Ledger,
         rng: &mut impl CryptoRng,
     ) -> Result<Option<Draft>, WalletError> {
-        let earning = self.earning(id)?.ok_or(ChannelError::Unknown(id))?;
+        let earning = self.notes().earning(id)?.ok_or(ChannelError::Unknown(id))?;
         let Some(drawn) = earning.best else { return Ok(None) };
         let told = Told::ask(ledger, &[id])?;
         if told.cell(&id).is_none() {
@@ -214,16 +169,4 @@ impl Wallet {
         let close = ChannelPlan::Close(ClosePlan { drawn, told: earning.told, key });
         Ok(Some(self.prepare(&plan(Plan::Channel(close)), &told, rng)?))
     }
-
-    /// Forgets a channel that was closed, or never earned anything.
-    ///
-    /// # Errors
-    /// [`WalletError`].
-    pub fn forget_earning(&self, id: CellId) -> Result<(), WalletError> {
-        Ok(self.shelf().drop_note(&file(id))?)
-    }
-}
-
-fn file(id: CellId) -> String {
-    format!("{PREFIX}{}", id.0.hex())
 }

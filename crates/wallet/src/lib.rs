@@ -12,6 +12,7 @@ pub mod earning;
 pub mod history;
 pub mod keys;
 pub mod keystore;
+pub mod notes;
 pub mod paying;
 pub mod proof;
 pub mod read;

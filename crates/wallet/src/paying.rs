@@ -1,29 +1,21 @@
 //! The payer's side of channels: opening, drawing vouchers, taking back what is left.
 //!
-//! Everything but the number of the last voucher follows from the words and the ledger. That number
-//! is kept in a small sealed file for each channel, replaced at every voucher and not synced: two
-//! vouchers that differ never share a blinding, whoever forgets which was the last (LEDGER-12.4),
-//! so a lost write costs nothing, and a payee shows the last voucher to who asks.
+//! Everything but the number of the last voucher follows from the words and the ledger; that number
+//! is among the [`crate::notes`].
 
 use crate::book::OwnChannel;
 use crate::cells::Told;
 use crate::read::Ledger;
 use crate::send::{Draft, Order, SendError};
-use crate::vault;
 use crate::wallet::{Wallet, WalletError};
 use mutirao_ledger::build::Plan;
-use mutirao_ledger::cell::channel::{
-    ChannelPlan, Drawer, OpenPlan, Payer, Progress, RefundPlan, TopUpPlan,
-};
+use mutirao_ledger::cell::channel::{ChannelPlan, Drawer, OpenPlan, Payer, RefundPlan, TopUpPlan};
 use mutirao_ledger::cell::{Cell, CellId, Cells};
 use mutirao_ledger::commit::Opening;
 use mutirao_ledger::rules::FeeLevel;
 use mutirao_wire::Amount;
 use rand_core::CryptoRng;
 use thiserror::Error;
-
-/// Bytes of a sealed progress at most.
-const PROGRESS_BYTES_MAX: usize = 256;
 
 /// Why nothing can be done with a channel.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -149,35 +141,7 @@ impl Wallet {
     pub fn drawer(&self, id: CellId) -> Result<Drawer, WalletError> {
         let rules = self.book().reading.map(|it| it.rules).ok_or(SendError::Unread)?;
         let (payer, deposit) = (self.payer(id)?, self.channel(id)?.deposit());
-        Ok(Drawer::new(rules.chain, id, payer, deposit, self.progress(id)?))
-    }
-
-    /// How far a channel is.
-    ///
-    /// # Errors
-    /// [`WalletError`].
-    pub fn progress(&self, id: CellId) -> Result<Progress, WalletError> {
-        let bytes = self.shelf().note(&progress_file(id), PROGRESS_BYTES_MAX)?;
-        // What is damaged is as good as lost, and that is harmless.
-        let kept = bytes.and_then(|bytes| vault::open(&bytes, self.vault()).ok());
-        Ok(kept.unwrap_or_default())
-    }
-
-    /// Remembers how far a channel is: before the voucher leaves the machine. `sync` waits for the
-    /// disk.
-    ///
-    /// # Errors
-    /// [`WalletError`].
-    // spec: WALLET-7.2
-    pub fn keep_progress(
-        &self,
-        id: CellId,
-        progress: Progress,
-        sync: bool,
-        rng: &mut impl CryptoRng,
-    ) -> Result<(), WalletError> {
-        let bytes = vault::seal(&progress, self.vault(), rng)?;
-        Ok(self.shelf().put_note(&progress_file(id), &bytes, sync)?)
+        Ok(Drawer::new(rules.chain, id, payer, deposit, self.notes().progress(id)?))
     }
 
     /// What a channel of ours is on the ledger; none when it is not there any more.
@@ -196,8 +160,4 @@ impl Wallet {
         }
         Ok(cells)
     }
-}
-
-fn progress_file(id: CellId) -> String {
-    format!("paid-{}", id.0.hex())
 }

@@ -6,6 +6,7 @@ use crate::history::{self, Line, Whose};
 use crate::keys::{Keys, Spender, Tier, ViewKey, ViewKeyError};
 use crate::keystore::{self, Contents, Cost, KEYSTORE_BYTES_MAX, KeystoreError, Password};
 use crate::keystore::{ShortPassword, VaultKey};
+use crate::notes::Notes;
 use crate::paying::ChannelError;
 use crate::proof::{ProveError, Shown};
 use crate::read::{Caught, Ledger, ReadError, Reader};
@@ -20,9 +21,9 @@ use mutirao_ledger::payment::PaymentProof;
 use mutirao_ledger::rules::{FeeLevel, Rules};
 use mutirao_ledger::service::{Answer, Question};
 use mutirao_ledger::tx::{Body, TxId};
-use mutirao_wire::{Decode, Encode};
 use rand_core::CryptoRng;
 use std::path::Path;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// Why a wallet could not do what it was asked to.
@@ -78,7 +79,7 @@ pub struct NewWallet<'a> {
 /// One wallet; as long as it lives no other process has it.
 #[derive(Debug)]
 pub struct Wallet {
-    shelf: Shelf,
+    shelf: Arc<Shelf>,
     contents: Contents,
     book: Book,
 }
@@ -99,7 +100,8 @@ impl Wallet {
         let shelf = Shelf::create(new.folder, &bytes)?;
         // What an earlier wallet may have left here is not this one's.
         shelf.put_book_aside()?;
-        let wallet = Self { shelf, contents, book: Book::new(new.issued) };
+        let book = Book::new(new.issued);
+        let wallet = Self { shelf: Arc::new(shelf), contents, book };
         wallet.keep(rng)?;
         Ok(wallet)
     }
@@ -113,7 +115,8 @@ impl Wallet {
         let bytes = shelf.book(BOOK_BYTES_MAX)?;
         let book = bytes.map(|bytes| vault::open(&bytes, &contents.vault)).transpose()?;
         // Without a book everything is read again, as from the words.
-        Ok(Self { shelf, contents, book: book.unwrap_or_else(|| Book::new(0)) })
+        let (shelf, book) = (Arc::new(shelf), book.unwrap_or_else(|| Book::new(0)));
+        Ok(Self { shelf, contents, book })
     }
 
     /// Opens a wallet and reads nothing of its book but what the ledger does not know: it is read
@@ -136,7 +139,7 @@ impl Wallet {
         };
         book.forget_reading();
         shelf.put_book_aside()?;
-        let wallet = Self { shelf, contents, book };
+        let wallet = Self { shelf: Arc::new(shelf), contents, book };
         wallet.keep(rng)?;
         Ok(wallet)
     }
@@ -223,36 +226,10 @@ impl Wallet {
         Ok((index, self.address(index)))
     }
 
-    /// Something that was kept beside the book under a name, sealed like it.
-    ///
-    /// # Errors
-    /// [`WalletError`] when it is damaged.
-    pub fn note<T: Decode>(&self, name: &str, maximum: usize) -> Result<Option<T>, WalletError> {
-        let bytes = self.shelf.note(name, maximum)?;
-        Ok(bytes.map(|bytes| vault::open(&bytes, &self.contents.vault)).transpose()?)
-    }
-
-    /// Keeps something beside the book. `sync` waits for the disk.
-    ///
-    /// # Errors
-    /// [`WalletError`]; what was there before is then still there.
-    pub fn keep_note(
-        &self,
-        name: &str,
-        what: &impl Encode,
-        sync: bool,
-        rng: &mut impl CryptoRng,
-    ) -> Result<(), WalletError> {
-        let bytes = vault::seal(what, &self.contents.vault, rng)?;
-        Ok(self.shelf.put_note(name, &bytes, sync)?)
-    }
-
-    pub(crate) fn shelf(&self) -> &Shelf {
-        &self.shelf
-    }
-
-    pub(crate) fn vault(&self) -> &VaultKey {
-        &self.contents.vault
+    /// Its small files, for whoever must not wait for it.
+    #[must_use]
+    pub fn notes(&self) -> Notes {
+        Notes::new(self.shelf.clone(), self.contents.vault.clone())
     }
 
     /// The book changes only together with its file.

@@ -99,7 +99,7 @@ fn list_channels(purse: &Purse, mut reach: Reach, printer: Printer) -> anyhow::R
     for (channel, cell) in wallet.channels().iter().zip(cells) {
         let (state, paid) = match cell {
             Some(Cell::Channel(there)) => match &there.phase {
-                Phase::Open { .. } => ("open", wallet.progress(channel.cell)?.paid),
+                Phase::Open { .. } => ("open", wallet.notes().progress(channel.cell)?.paid),
                 Phase::Closed { claim, .. } => {
                     let payer = wallet.payer(channel.cell)?;
                     let paid = payer.opening(&channel.cell, claim);
@@ -109,7 +109,7 @@ fn list_channels(purse: &Purse, mut reach: Reach, printer: Printer) -> anyhow::R
                     )
                 }
             },
-            _ => ("gone", wallet.progress(channel.cell)?.paid),
+            _ => ("gone", wallet.notes().progress(channel.cell)?.paid),
         };
         let (id, expiry) = (channel.cell.0, channel.expiry.0);
         let deposit = channel.deposit();
@@ -117,7 +117,7 @@ fn list_channels(purse: &Purse, mut reach: Reach, printer: Printer) -> anyhow::R
         all.push(json!({ "channel": id.hex(), "side": "payer", "paid": paid.0,
             "deposit": deposit.0, "expiry": expiry, "state": state }));
     }
-    for (id, earning) in wallet.earnings()? {
+    for (id, earning) in wallet.notes().earnings()? {
         let (earned, expiry) = (earning.earned(), earning.channel.expiry.0);
         printer.say(format!("earns   {}  {earned}, to be closed before block {expiry}", id.0));
         all.push(json!({ "channel": id.0.hex(), "side": "payee", "earned": earned.0,
@@ -136,7 +136,8 @@ fn end_channel(
     given: &str,
     printer: Printer,
 ) -> anyhow::Result<ExitCode> {
-    let earned: Vec<CellId> = purse.wallet().earnings()?.into_iter().map(|(id, _)| id).collect();
+    let earned: Vec<CellId> =
+        purse.wallet().notes().earnings()?.into_iter().map(|(id, _)| id).collect();
     let paying = purse.wallet().channels().iter().map(|channel| channel.cell);
     let all: Vec<CellId> = earned.iter().copied().chain(paying).collect();
     let id = named(&all, given, "channel")?;
@@ -149,14 +150,14 @@ fn end_channel(
         false => Some(wallet.prepare_refund(id, &mut reach, chance)?),
     };
     let Some(draft) = draft else {
-        wallet.forget_earning(id)?;
+        wallet.notes().forget_earning(id)?;
         printer.say("no voucher was ever taken: there is nothing to close");
         return Ok(ExitCode::SUCCESS);
     };
     let before = purse.wallet().balance().spendable;
     let tx = send(&mut purse, &mut reach, draft, printer)?;
     if earned.contains(&id) {
-        purse.wallet().forget_earning(id)?;
+        purse.wallet().notes().forget_earning(id)?;
     }
     let after = purse.wallet().balance().spendable;
     printer.say(format!("closed in transaction {tx}; spendable {before} before, {after} now"));

@@ -183,7 +183,7 @@ impl<'a> Conduct<'a> {
         paid: Amount,
     ) -> Result<(), String> {
         let cashier = self.node.cashier().ok_or("no wallet is open")?;
-        let voucher = cashier.draw(channel, more, usage).await?;
+        let voucher = cashier.draw(channel, more, usage)?;
         if let Some(link) = self.links.get(&attempt) {
             link.send(&ClientFrame::Pay { paid, voucher }).await;
         }

@@ -22,13 +22,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Node {
     /// The most that an answer may cost now; nothing without an open wallet.
-    pub(super) async fn cap(&self) -> Amount {
+    pub(super) fn cap(&self) -> Amount {
         let Some(cashier) = self.cashier() else { return Amount::ZERO };
         if self.config().privacy == Privacy::Local {
             return Amount::ZERO;
         }
-        let left = cashier.left_today().await;
-        left.map_or(Amount::ZERO, |left| left.min(self.config().max_price))
+        cashier.left_today().min(self.config().max_price)
     }
 
     /// The channels of a question; new ones where none leads to one of the best providers.
@@ -36,8 +35,7 @@ impl Node {
         let Some(cashier) = self.cashier() else { return BTreeMap::new() };
         let priced = errand.offers.iter().filter(|signed| !signed.offer.prices.are_free());
         let peers: Vec<PeerKey> = priced.map(|signed| signed.offer.provider).collect();
-        let known = cashier.means(job.model, peers.clone()).await;
-        let mut means = known.unwrap_or_default();
+        let mut means = cashier.means(job.model, &peers);
         for peer in peers.into_iter().take(CHANNELS) {
             let way = (peer, job.model);
             let filled = match means.get(&peer) {
@@ -91,7 +89,7 @@ impl Node {
         let Reply::Taken(taken) = taken else { return Err(refused(&taken)) };
         let known = cashier.remember((peer, model), (channel, number), taken.last).await;
         known.map_err(|error| error.to_string())?;
-        let means = cashier.means(model, vec![peer]).await.map_err(|error| error.to_string())?;
+        let means = cashier.means(model, &[peer]);
         means.get(&peer).copied().ok_or_else(|| "the new channel ends too soon".to_owned())
     }
 

@@ -160,7 +160,7 @@ impl Errand {
     ) -> Result<Self, AskError> {
         let (privacy, standing) = (node.config().privacy, node.standing()?);
         let offers = meeting.offers.clone();
-        let (cap, means) = (node.cap().await, BTreeMap::new());
+        let (cap, means) = (node.cap(), BTreeMap::new());
         let (offers_first, weighed, unfit) = (Vec::new(), Vec::new(), Vec::new());
         let errand = Self {
             meeting,

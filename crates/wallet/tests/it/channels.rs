@@ -102,18 +102,18 @@ impl Street {
         let Person { wallet, rng, .. } = &mut self.payer;
         let mut drawer = wallet.drawer(self.channel).unwrap();
         let drawn = drawer.draw(Amount(more), Digest([9; 32]), rng).unwrap();
-        wallet.keep_progress(self.channel, drawer.progress(), false, rng).unwrap();
+        wallet.notes().keep_progress(self.channel, drawer.progress(), false, rng).unwrap();
         drawn
     }
 
     /// The payee takes it and keeps it.
     fn take(&mut self, drawn: Drawn) -> Result<Amount, VoucherError> {
         let Person { wallet, rng, .. } = &mut self.payee;
-        let earning = wallet.earning(self.channel).unwrap().unwrap();
+        let earning = wallet.notes().earning(self.channel).unwrap().unwrap();
         let mut holder = wallet.holder(self.channel, &earning).unwrap();
         let more = holder.accept(drawn)?;
         let earning = Earning { best: holder.best().cloned(), ..earning };
-        wallet.keep_earning(self.channel, &earning, false, rng).unwrap();
+        wallet.notes().keep_earning(self.channel, &earning, false, rng).unwrap();
         Ok(more)
     }
 
@@ -210,12 +210,12 @@ fn a_payer_that_forgot_its_last_voucher_goes_on_after_the_one_it_is_shown() {
     street.lose_the_payers_machine();
     let stale = street.draw(50);
     assert!(matches!(street.take(stale), Err(VoucherError::Sequence { .. })), "it counts anew");
-    let best = street.payee.wallet.earning(street.channel).unwrap().unwrap().best.unwrap();
+    let best = street.payee.wallet.notes().earning(street.channel).unwrap().unwrap().best.unwrap();
     let mut drawer = street.payer.wallet.drawer(street.channel).unwrap();
     assert!(drawer.resume(&best.voucher));
     let drawn = drawer.draw(Amount(50), Digest([1; 32]), &mut street.payer.rng).unwrap();
     assert_eq!(street.take(drawn), Ok(Amount(50)));
-    let earned = street.payee.wallet.earning(street.channel).unwrap().unwrap().earned();
+    let earned = street.payee.wallet.notes().earning(street.channel).unwrap().unwrap().earned();
     assert_eq!(earned, Amount(350));
 }
 
@@ -226,7 +226,7 @@ fn a_payee_that_forgot_its_last_voucher_loses_that_one_alone() {
     street.pay(300);
     let lost = street.draw(200);
     let wallet = &street.payee.wallet;
-    let earning = wallet.earning(street.channel).unwrap().unwrap();
+    let earning = wallet.notes().earning(street.channel).unwrap().unwrap();
     let mut holder = wallet.holder(street.channel, &earning).unwrap();
     holder.accept(lost).unwrap();
     // The machine loses its power here, before the file is written.

@@ -1,8 +1,9 @@
 //! The cashier: a wallet that stays open while answers are paid for or sold.
 //!
 //! Two halves. Vouchers are drawn and taken at once, under a lock that nobody holds for long. What
-//! asks the ledger, opening and closing a channel, is a call to one thread that has the wallet, done
-//! in the order of arrival; while it waits for a block, or for a ledger that is away, vouchers flow.
+//! asks the ledger, opening and closing a channel, is a call to one thread that has the wallet,
+//! done in the order of arrival; while it waits for a block, or for a ledger that is away, vouchers
+//! flow.
 
 mod payee;
 mod payer;

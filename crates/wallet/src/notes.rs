@@ -1,5 +1,5 @@
-//! Small sealed files beside the book, for whoever must not wait for the wallet: vouchers flow while
-//! the wallet asks its ledger.
+//! Small sealed files beside the book, for whoever must not wait for the wallet: vouchers flow
+//! while the wallet asks its ledger.
 //!
 //! They are sealed like the book and replaced whole. Without `sync` a kill leaves the old file or
 //! the new one, and only a machine that loses its power may forget the last few.

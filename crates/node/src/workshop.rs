@@ -30,8 +30,9 @@ use tokio::sync::mpsc;
 
 /// Events that wait for a slow link.
 pub(crate) const EVENTS_WAITING: usize = 32;
-/// Events that wait while their payment is on its way: what one round brings, and one more.
-pub(crate) const EVENTS_AHEAD: usize = EVENTS_A_ROUND + 1;
+/// Events that wait while their payment is on its way: what one round brings, and what is written
+/// while a voucher is looked at.
+pub(crate) const EVENTS_AHEAD: usize = EVENTS_A_ROUND + 5;
 /// Jobs that come during one pass.
 const TASKS_WAITING: usize = 256;
 /// Most events of one seat in one round: ready, a token, the end.

@@ -16,7 +16,7 @@ pub const RUNS: usize = 7;
 pub const TOKENS: u32 = 256;
 /// About a hundred million parameters.
 const SHAPE: Shape = Shape {
-    vocabulary: 1024,
+    vocabulary: 2048,
     hidden: 1024,
     layers: 8,
     feed_forward: 3072,

@@ -10,8 +10,8 @@ if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
   exit 0
 fi
 [ -x "$environment/bin/python" ] || python3 -m venv "$environment"
-if ! "$environment/bin/python" -c 'import model_signing' 2>/dev/null &&
-  ! "$environment/bin/pip" install --quiet --disable-pip-version-check 'model-signing>=1.1,<2'; then
+if ! "$environment/bin/python" -c 'import model_signing, OpenSSL' 2>/dev/null &&
+  ! "$environment/bin/pip" install --quiet --disable-pip-version-check 'model-signing>=1.1,<2' pyOpenSSL; then
   echo "model signing: SKIPPED, the package cannot be had from PyPI" >&2
   exit 0
 fi

@@ -13,6 +13,7 @@ pub(super) use attention::{dots, mix};
 use super::input::{BLOCK, Input};
 use super::packed::{Packed, TILE};
 use crate::model::header::Profile;
+use std::arch::asm;
 use std::arch::x86_64::*;
 use std::ops::Range;
 
@@ -25,9 +26,10 @@ type Panel = [i16; PANEL_COLUMNS * TILE];
 const NEXT_PANEL: usize = PANEL_COLUMNS * TILE;
 /// Bytes of a step: four columns of 8 bits or eight of 4 bits, 16 rows.
 const STEP: usize = 4 * TILE;
-/// How far ahead of their use weights are asked for: two pages, so that finding the next page is
-/// over before its weights are wanted. Into the second level: the first one has too few places.
-const AHEAD: usize = 8192;
+/// How far ahead of their use weights are asked for: a page, so that finding the next page is over
+/// before its weights are wanted. Into the first level: products that wait for weights fill the
+/// queue of the vector units long before enough weights are on their way.
+const AHEAD: usize = 4096;
 
 /// Twin of [`super::scalar::accumulate`]; the caller has checked all lengths.
 pub(super) fn accumulate(packed: &Packed, tiles: Range<usize>, input: &Input<'_>, out: &mut [i32]) {
@@ -61,13 +63,13 @@ unsafe fn single_8(q: &[u8], m: &[u8], input: &Input<'_>, out: &mut [i32]) {
         let mut total = _mm512_setzero_si512();
         for group in 0..input.stride / 64 {
             let q = q.as_ptr().add(group * 16 * STEP);
-            ahead::<16>(q);
             let x = input.limbs.as_ptr().add(group * 16);
             let mut acc = [[_mm512_setzero_si512(); 2]; 2];
-            for quad in 0..16 {
-                let q = q.add(quad * STEP);
-                let w = _mm512_loadu_si512(q.cast());
-                dot(&mut acc[quad % 2], w, x.add(quad));
+            for pair in 0..8 {
+                let [first, second] = two_quads(x.add(2 * pair));
+                let q = q.add(2 * pair * STEP);
+                dot(&mut acc[0], weights(q), first);
+                dot(&mut acc[1], weights(q.add(STEP)), second);
             }
             let sum = input.sums[2 * group] + input.sums[2 * group + 1];
             total = scaled(total, acc, 128 * sum, m.as_ptr().add(group * TILE));
@@ -90,15 +92,14 @@ unsafe fn single_4(q: &[u8], m: &[u8], input: &Input<'_>, out: &mut [i32]) {
         let mask = _mm512_set1_epi8(15);
         for group in 0..input.stride / 32 {
             let q = q.as_ptr().add(group * 4 * STEP);
-            ahead::<4>(q);
             let x = input.limbs.as_ptr().add(group * 8);
             let mut acc = [[_mm512_setzero_si512(); 2]; 2];
             for octet in 0..4 {
-                let q = q.add(octet * STEP);
-                let w = _mm512_loadu_si512(q.cast());
-                dot(&mut acc[0], _mm512_and_si512(w, mask), x.add(2 * octet));
+                let [first, second] = two_quads(x.add(2 * octet));
+                let w = weights(q.add(octet * STEP));
+                dot(&mut acc[0], _mm512_and_si512(w, mask), first);
                 let high = _mm512_and_si512(_mm512_srli_epi16(w, 4), mask);
-                dot(&mut acc[1], high, x.add(2 * octet + 1));
+                dot(&mut acc[1], high, second);
             }
             let offset = 8 * input.sums[group];
             total = scaled(total, acc, offset, m.as_ptr().add(group * TILE));
@@ -107,27 +108,47 @@ unsafe fn single_4(q: &[u8], m: &[u8], input: &Input<'_>, out: &mut [i32]) {
     }
 }
 
-/// Asks for N steps of weights before they are needed, apart from the sums: a request between two
-/// loads keeps the compiler from using a load in place.
-#[inline(always)]
-fn ahead<const N: usize>(q: *const u8) {
-    for step in 0..N {
-        // SAFETY: a prefetch reads nothing and may point anywhere.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(q.wrapping_add(AHEAD + step * STEP).cast()) };
+/// A step of weights; those of [`AHEAD`] are asked for.
+///
+/// # Safety
+/// AVX-512; 64 readable bytes.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn weights(q: *const u8) -> __m512i {
+    // SAFETY: a prefetch reads nothing and may point anywhere; the load is within the contract.
+    unsafe {
+        _mm_prefetch::<_MM_HINT_T0>(q.wrapping_add(AHEAD).cast());
+        _mm512_loadu_si512(q.cast())
     }
+}
+
+/// The low and the high bytes of two quads, each in all lanes. One load brings all four: loads, too,
+/// have a queue, and it is wanted for weights.
+///
+/// # Safety
+/// AVX-512; two readable quads.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn two_quads(x: *const [i32; 2]) -> [[__m512i; 2]; 2] {
+    // SAFETY: by the contract.
+    let mut both = _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(x.cast()) });
+    // SAFETY: nothing is done; a compiler that sees through would make four loads of the one.
+    unsafe {
+        asm!("/* {0} */", inout(zmm_reg) both, options(pure, nomem, nostack, preserves_flags))
+    };
+    let first = [_mm512_shuffle_epi32::<0x00>(both), _mm512_shuffle_epi32::<0x55>(both)];
+    [first, [_mm512_shuffle_epi32::<0xAA>(both), _mm512_shuffle_epi32::<0xFF>(both)]]
 }
 
 /// Adds four columns times the low and the high bytes of four entries.
 ///
 /// # Safety
-/// AVX-512 with VNNI; a readable quad.
+/// AVX-512 with VNNI.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn dot(acc: &mut [__m512i; 2], w: __m512i, x: *const [i32; 2]) {
-    // SAFETY: by the contract.
-    let [low, high] = unsafe { *x };
-    acc[0] = _mm512_dpbusd_epi32(acc[0], w, _mm512_set1_epi32(low));
-    acc[1] = _mm512_dpbusd_epi32(acc[1], w, _mm512_set1_epi32(high));
+unsafe fn dot(acc: &mut [__m512i; 2], w: __m512i, [low, high]: [__m512i; 2]) {
+    acc[0] = _mm512_dpbusd_epi32(acc[0], w, low);
+    acc[1] = _mm512_dpbusd_epi32(acc[1], w, high);
 }
 
 /// Adds a group's sums, put together, times its multipliers.

@@ -129,12 +129,13 @@ pub struct Account {
     pub exposed: Amount,
 }
 
-impl Default for Account {
-    fn default() -> Self {
-        let (provider, none) = (PeerKey([0; 32]), Amount::ZERO);
-        let (step, ceiling, told, announced) = (none, none, none, none);
-        let (drawn, redeemed, exposed) = (none, none, none);
-        Self { ask: 0, provider, step, ceiling, told, announced, drawn, redeemed, exposed }
+impl Account {
+    /// Nothing told yet.
+    #[must_use]
+    pub fn new(ask: usize, provider: PeerKey, step: Amount, ceiling: Amount) -> Self {
+        let none = Amount::ZERO;
+        let (told, announced, drawn, redeemed, exposed) = (none, none, none, none, none);
+        Self { ask, provider, step, ceiling, told, announced, drawn, redeemed, exposed }
     }
 }
 

@@ -2,12 +2,12 @@
 
 use mutirao_market::session::frame::ProviderFrame;
 use mutirao_market::session::payment::{Work, owed};
-use mutirao_wire::{Amount, Job, Order};
+use mutirao_wire::{Amount, Job, Order, Prices};
 
 /// What was told under an order, for the books.
 #[derive(Debug, Clone)]
 pub struct Tally {
-    order: Order,
+    prices: Prices,
     prompt: u32,
     told: Work,
 }
@@ -15,9 +15,9 @@ pub struct Tally {
 impl Tally {
     /// Of an order for that job, nothing told yet.
     #[must_use]
-    pub fn new(order: Order, job: &Job) -> Self {
+    pub fn new(order: &Order, job: &Job) -> Self {
         let prompt = u32::try_from(job.prompt.len()).unwrap_or(u32::MAX);
-        Self { order, prompt, told: Work::default() }
+        Self { prices: order.prices, prompt, told: Work::default() }
     }
 
     /// What all costs once this frame is told, and whether it asks to be paid for.
@@ -31,6 +31,6 @@ impl Tally {
         }
         let asks = matches!(frame, ProviderFrame::Progress { .. } | ProviderFrame::Checkpoint(_));
         let ends = matches!(frame, ProviderFrame::Receipt(_));
-        (owed(&self.order, self.prompt, self.told).unwrap_or_default(), asks || ends)
+        (owed(&self.prices, self.prompt, self.told).unwrap_or_default(), asks || ends)
     }
 }

@@ -1,4 +1,4 @@
-# Machines of a script's own: what tests/scripts/{lan,money}.sh read first. They are network namespaces
+# Machines of a script's own: what tests/scripts/{lan,money,paid}.sh read first. They are network namespaces
 # inside a namespace of the script's own, so that nothing leaves it. `MUTIRAO` is the program.
 #
 # alone <script> <name of the test> <word...>: starts the script once more where it may make networks, with the
@@ -6,6 +6,7 @@
 MUTIRAO="${MUTIRAO:-$PWD/target/release/mutirao}"
 alone() {
   local script=$1 name=$2 word=${3:-}
+  scene=$name
   if [ "$word" != inside ]; then
     skip() {
       echo "$name: SKIPPED, $1" >&2
@@ -18,4 +19,36 @@ alone() {
   fi
   mount -t tmpfs tmpfs /run
   mkdir -p /run/netns
+}
+# cable <machine...>: machines on one bridge, and one with no network that is called stranger.
+cable() {
+  local number=0 name
+  ip link add br0 type bridge mcast_snooping 0
+  ip link set br0 up
+  for name in "$@"; do
+    number=$((number + 1))
+    ip netns add "$name"
+    ip link add "$name" type veth peer name eth0 netns "$name"
+    ip link set "$name" master br0 up
+    ip netns exec "$name" ip link set lo up
+    ip netns exec "$name" ip link set eth0 up
+    ip netns exec "$name" ip addr add "10.9.0.$number/24" dev eth0
+  done
+  ip netns add stranger
+}
+fail() {
+  echo "$scene: FAILED, $1" >&2
+  exit 1
+}
+# field <name>: the value of that field in JSON on standard input.
+field() { sed -n 's/.*"'"$1"'":"\{0,1\}\([^",}]*\).*/\1/p' | tail -1; }
+# is <what> <found> <wanted>
+is() { [ "$2" = "$3" ] || fail "$1 is $2, not $3"; }
+# said <file>: waits until something stands in it.
+said() {
+  for _ in $(seq 600); do
+    [ -s "$1" ] && return
+    sleep 0.05
+  done
+  fail "nothing was said in ${1##*/}"
 }

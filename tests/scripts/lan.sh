@@ -11,23 +11,8 @@ place=$(mktemp -d)
 provider=
 trap '[ -z "$provider" ] || kill "$provider" 2>/dev/null; rm -rf "$place"' EXIT
 
-# The cable between them.
-ip link add br0 type bridge mcast_snooping 0
-ip link set br0 up
-for name in one two; do
-  ip netns add "$name"
-  ip link add "$name" type veth peer name eth0 netns "$name"
-  ip link set "$name" master br0 up
-  ip netns exec "$name" ip link set lo up
-  ip netns exec "$name" ip link set eth0 up
-done
-ip netns exec one ip addr add 10.9.0.1/24 dev eth0
-ip netns exec two ip addr add 10.9.0.2/24 dev eth0
+cable one two
 
-fail() {
-  echo "lan: FAILED, $1" >&2
-  exit 1
-}
 one() { ip netns exec one "$MUTIRAO" --data-dir "$place/one" "$@"; }
 two() { ip netns exec two "$MUTIRAO" --data-dir "$place/two" "$@"; }
 answers() {
@@ -43,11 +28,7 @@ provide() {
   ip netns exec one "$MUTIRAO" --data-dir "$place/one" --json provide \
     --listen "0.0.0.0:$port" --run-on-batteries true "$@" >"$place/ticket.json" &
   provider=$!
-  for _ in $(seq 200); do
-    [ -s "$place/ticket.json" ] && return
-    sleep 0.05
-  done
-  fail "the provider printed no ticket"
+  said "$place/ticket.json"
 }
 stop() {
   kill "$1" "$provider"

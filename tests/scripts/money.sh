@@ -12,25 +12,8 @@ place=$(mktemp -d)
 keeper=
 trap '[ -z "$keeper" ] || kill "$keeper" 2>/dev/null; rm -rf "$place"' EXIT
 
-# The cable between them; the stranger has none.
-ip link add br0 type bridge mcast_snooping 0
-ip link set br0 up
-number=0
-for name in keeper ana rui; do
-  number=$((number + 1))
-  ip netns add "$name"
-  ip link add "$name" type veth peer name eth0 netns "$name"
-  ip link set "$name" master br0 up
-  ip netns exec "$name" ip link set lo up
-  ip netns exec "$name" ip link set eth0 up
-  ip netns exec "$name" ip addr add "10.9.0.$number/24" dev eth0
-done
-ip netns add stranger
+cable keeper ana rui
 
-fail() {
-  echo "money: FAILED, $1" >&2
-  exit 1
-}
 # at <machine> <word...>: the program there, with a home of its own.
 at() {
   local name=$1
@@ -38,10 +21,6 @@ at() {
   MUTIRAO_WALLET_PASSWORD="the password of $name" \
     ip netns exec "$name" "$MUTIRAO" --data-dir "$place/$name" "$@"
 }
-# field <name>: the value of that field in JSON on standard input.
-field() { sed -n 's/.*"'"$1"'":"\{0,1\}\([^",}]*\).*/\1/p' | tail -1; }
-# is <what> <found> <wanted>
-is() { [ "$2" = "$3" ] || fail "$1 is $2, not $3"; }
 
 # keep <port>: the ledger, at a port.
 keep() {
@@ -49,10 +28,7 @@ keep() {
   ip netns exec keeper "$MUTIRAO" --data-dir "$place/keeper" --json chain run \
     --listen "0.0.0.0:$1" --http 127.0.0.1:0 >"$place/ledger.json" &
   keeper=$!
-  for _ in $(seq 600); do
-    [ -s "$place/ledger.json" ] && break
-    sleep 0.05
-  done
+  said "$place/ledger.json"
   ticket=$(field ticket <"$place/ledger.json")
   [ -n "$ticket" ] || fail "the ledger printed no ticket"
 }

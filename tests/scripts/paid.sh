@@ -13,25 +13,8 @@ place=$(mktemp -d)
 declare -A running=()
 trap 'kill -KILL "${running[@]}" 2>/dev/null || true; rm -rf "$place"' EXIT
 
-# The cable between them; the stranger has none.
-ip link add br0 type bridge mcast_snooping 0
-ip link set br0 up
-number=0
-for name in keeper rosa davi bia; do
-  number=$((number + 1))
-  ip netns add "$name"
-  ip link add "$name" type veth peer name eth0 netns "$name"
-  ip link set "$name" master br0 up
-  ip netns exec "$name" ip link set lo up
-  ip netns exec "$name" ip link set eth0 up
-  ip netns exec "$name" ip addr add "10.9.0.$number/24" dev eth0
-done
-ip netns add stranger
+cable keeper rosa davi bia
 
-fail() {
-  echo "paid: FAILED, $1" >&2
-  exit 1
-}
 # on <machine> <home> <word...>: the program on a machine, with somebody's home.
 on() {
   local machine=$1 home=$2
@@ -49,18 +32,6 @@ start() {
 }
 # at <machine> <word...>: the same, with the home of that machine.
 at() { on "$1" "$@"; }
-# field <name>: the value of that field in JSON on standard input.
-field() { sed -n 's/.*"'"$1"'":"\{0,1\}\([^",}]*\).*/\1/p' | tail -1; }
-# is <what> <found> <wanted>
-is() { [ "$2" = "$3" ] || fail "$1 is $2, not $3"; }
-# said <file>: waits until something stands in it.
-said() {
-  for _ in $(seq 600); do
-    [ -s "$1" ] && return
-    sleep 0.05
-  done
-  fail "nothing was said in ${1##*/}"
-}
 # spendable <machine> <home>
 spendable() { on "$1" "$2" wallet balance --json | field spendable; }
 

@@ -5,6 +5,7 @@
 mod tests;
 
 use crate::Millis;
+use crate::session::payment::{Work, owed};
 use crate::standing::Standing;
 use mutirao_wire::{Amount, Job, OfferLimits, PeerKey, Privacy, SignedOffer};
 use std::collections::BTreeSet;
@@ -135,9 +136,9 @@ impl Question<'_> {
 
     /// What reading the prompt and writing so many tokens costs.
     fn price(&self, signed: &SignedOffer, tokens: u32) -> Option<Amount> {
-        let prices = &signed.offer.prices;
-        let input = prices.input.per_thousand(self.job.prompt.len() as u64)?;
-        input.checked_add(prices.output.per_thousand(tokens.into())?)
+        let prompt = u32::try_from(self.job.prompt.len()).ok()?;
+        let work = Work { read: prompt, cached: 0, written: tokens };
+        owed(&signed.offer.prices, prompt, work)
     }
 
     fn weigh(&self, signed: &SignedOffer) -> Weighed {

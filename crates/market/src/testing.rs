@@ -96,7 +96,7 @@ pub fn offer(party: u8) -> SignedOffer {
 /// What an answer costs.
 pub fn price(order: &Order, job: &Job, served: Served) -> Option<Amount> {
     let prompt = count(job.prompt.len());
-    owed(order, prompt, Work::whole(prompt, served, 0))
+    owed(&order.prices, prompt, Work::whole(prompt, served, 0))
 }
 
 /// What it serves with.

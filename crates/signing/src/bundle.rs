@@ -120,8 +120,6 @@ struct Predicate {
 #[derive(Debug, Deserialize)]
 struct Serialization {
     method: String,
-    #[serde(default)]
-    ignore_paths: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -202,14 +200,6 @@ impl Bundle {
     /// [`WhyNot::NotABundle`], when memory is full.
     pub fn write(&self) -> Result<String, WhyNot> {
         serde_json::to_string(self).map_err(|error| WhyNot::NotABundle(error.to_string()))
-    }
-
-    /// Paths that its signer left out, beside those that everybody leaves out.
-    ///
-    /// # Errors
-    /// [`WhyNot`]; they are believed only once the bundle holds.
-    pub fn ignored(&self, key: &PublicKey) -> Result<Vec<String>, WhyNot> {
-        Ok(self.statement(key)?.predicate.serialization.ignore_paths)
     }
 
     /// Whether `key` signed exactly these files.

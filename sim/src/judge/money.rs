@@ -3,7 +3,6 @@
 use crate::plan::Purse;
 use crate::record::{Account, Ending, TrialRecord};
 use mutirao_wire::{Amount, ChannelId};
-use std::collections::BTreeMap;
 
 /// What must not have happened to anybody's money, and in which answer it did.
 pub(super) fn wrongs(trial: &TrialRecord) -> Vec<(Option<usize>, String)> {
@@ -62,13 +61,8 @@ fn sums(trial: &TrialRecord) -> Option<String> {
     if attempts != drawn {
         return Some(format!("{drawn} was drawn from channels, {attempts} for answers"));
     }
-    let lost: BTreeMap<usize, u64> = trial
-        .accounts
-        .iter()
-        .map(|(cable, account)| (*cable, account.drawn.saturating_sub(account.redeemed).0))
-        .collect();
-    let above = trial.accounts.iter().find(|(cable, account)| lost[cable] > account.step.0);
-    if let Some((_, account)) = above {
+    let lost = |account: &Account| account.drawn.saturating_sub(account.redeemed);
+    if let Some(account) = trial.accounts.values().find(|account| lost(account) > account.step) {
         let who = account.provider.short();
         return Some(format!("{who} lost {} of {}", account.redeemed, account.drawn));
     }

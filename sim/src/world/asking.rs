@@ -132,7 +132,7 @@ impl World {
     /// The books of an attempt begin with its order.
     fn books(&mut self, cable: usize, frame: &ClientFrame) {
         if let ClientFrame::Open { order, job, .. } = frame {
-            self.cables[cable].heard_of = Some(Tally::new(*order, job));
+            self.cables[cable].heard_of = Some(Tally::new(order, job));
             self.open_account(cable, order);
         }
     }

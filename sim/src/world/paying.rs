@@ -41,9 +41,8 @@ impl World {
     /// Opens the books of an attempt.
     pub(super) fn open_account(&mut self, cable: usize, order: &Order) {
         let (ask, provider) = (self.cables[cable].ask, order.provider);
-        let step = step(order).unwrap_or_default();
-        let account = Account { ask, provider, step, ceiling: order.ceiling, ..Account::default() };
-        self.record.accounts.insert(cable, account);
+        let step = step(&order.prices).unwrap_or_default();
+        self.record.accounts.insert(cable, Account::new(ask, provider, step, order.ceiling));
     }
 
     /// A client draws a voucher, unless it is a miser's.

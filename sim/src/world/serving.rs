@@ -200,7 +200,7 @@ impl World {
         let Some(talk) = self.talk(cable) else { return Event::Gone };
         talk.place |= opens && room;
         if let ClientFrame::Open { order, job, .. } = &frame {
-            talk.tally = Some(Tally::new(*order, job));
+            talk.tally = Some(Tally::new(order, job));
         }
         Event::Frame { frame, free: talk.place, holds }
     }

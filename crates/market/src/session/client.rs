@@ -511,12 +511,19 @@ impl Client {
     /// Leaves the current provider and asks the next one.
     // spec: SESSION-4.1
     fn give_up(&mut self, now: Millis, why: String, actions: &mut Vec<Action>) {
+        self.leave(now, why, true, actions);
+    }
+
+    /// The same; who did nothing wrong is not blamed.
+    fn leave(&mut self, now: Millis, why: String, blamed: bool, actions: &mut Vec<Action>) {
         let Some(current) = self.current.take() else { return };
         let provider = current.order.provider;
         self.wake = None;
         self.tried.push((provider, why.clone()));
         actions.push(Action::Hang(current.attempt));
-        actions.push(Action::GaveUp { provider, why, lied: false, evidence: None });
+        if blamed {
+            actions.push(Action::GaveUp { provider, why, lied: false, evidence: None });
+        }
         self.drop_unproven();
         self.ask_next(now, actions);
     }

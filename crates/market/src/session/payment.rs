@@ -7,7 +7,7 @@
 //! `docs/spec/session.md`, section 7.
 
 use mutirao_wire::limits::CHECKPOINT_STEP;
-use mutirao_wire::{Amount, Digest, Encode, Order, Served};
+use mutirao_wire::{Amount, Digest, Encode, Order, Prices, Served};
 
 /// Tokens written in one step: two windows, so that a voucher can be on its way while the next
 /// window is being written.
@@ -38,12 +38,11 @@ impl Work {
     }
 }
 
-/// What that work costs under an order for a prompt of so many tokens; `None` when it does not fit
+/// What that work costs at these prices for a prompt of so many tokens; `None` when it does not fit
 /// in an amount.
 // spec: SESSION-1.4
 #[must_use]
-pub fn owed(order: &Order, prompt: u32, work: Work) -> Option<Amount> {
-    let prices = &order.prices;
+pub fn owed(prices: &Prices, prompt: u32, work: Work) -> Option<Amount> {
     let prompt = work.read.min(prompt);
     let cached = work.cached.min(prompt);
     let parts = [
@@ -55,11 +54,10 @@ pub fn owed(order: &Order, prompt: u32, work: Work) -> Option<Amount> {
     parts.into_iter().try_fold(Amount::ZERO, Amount::checked_add)
 }
 
-/// The most that an order may leave unpaid; `None` when it does not fit in an amount.
+/// The most that may be left unpaid at these prices; `None` when it does not fit in an amount.
 // spec: SESSION-7.3
 #[must_use]
-pub fn step(order: &Order) -> Option<Amount> {
-    let prices = &order.prices;
+pub fn step(prices: &Prices) -> Option<Amount> {
     let dearest = prices.input.max(prices.cached_input).max(prices.attest);
     let read = dearest.per_thousand(STEP_READ.into())?;
     let written = prices.output.per_thousand(STEP_WRITTEN.into())?;
@@ -70,7 +68,7 @@ pub fn step(order: &Order) -> Option<Amount> {
 #[must_use]
 pub fn least(order: &Order, prompt: u32) -> Option<Amount> {
     let served = Served { start: order.start, end: order.start.saturating_add(1) };
-    owed(order, prompt, Work::whole(prompt, served, 0))
+    owed(&order.prices, prompt, Work::whole(prompt, served, 0))
 }
 
 /// What a voucher says that it pays for: nobody can guess it, because nobody can guess the order.
@@ -93,7 +91,7 @@ mod tests {
             prices in any::<[u32; 4]>(),
         ) -> Order {
             let [input, cached_input, output, attest] = prices.map(|price| Amount(price.into()));
-            let prices = mutirao_wire::Prices { input, cached_input, output, attest };
+            let prices = Prices { input, cached_input, output, attest };
             Order { prices, ..order }
         }
     }
@@ -115,10 +113,10 @@ mod tests {
             tokens in 0..=STEP_WRITTEN,
         ) {
             let announced = Work { read: done, cached, written };
-            let step = step(&order).expect("it fits");
-            let paid = owed(&order, prompt, announced).expect("it fits");
+            let step = step(&order.prices).expect("it fits");
+            let paid = owed(&order.prices, prompt, announced).expect("it fits");
             for then in [add(announced, slice, 0), add(announced, 0, tokens)] {
-                let then = owed(&order, prompt, then).expect("it fits");
+                let then = owed(&order.prices, prompt, then).expect("it fits");
                 prop_assert!(paid <= then && then.saturating_sub(paid) <= step);
             }
         }
@@ -132,7 +130,7 @@ mod tests {
             let [prompt, prefix, written] = [prompt, prefix, written].map(u32::from);
             let cached = u32::from(cached).min(prompt);
             let served = Served { start: prefix, end: prefix + written };
-            let price = owed(&order, prompt, Work::whole(prompt, served, cached)).expect("it fits");
+            let price = owed(&order.prices, prompt, Work::whole(prompt, served, cached)).expect("it fits");
             let part = |price: Amount, count: u32| (price.0 * u64::from(count)).div_ceil(1000);
             let prices = order.prices;
             let sum = part(prices.input, prompt - cached) + part(prices.cached_input, cached)

@@ -24,7 +24,7 @@ use paid::Account;
 
 /// How long a provider waits for the farewell of a client that has its receipt: as long as a
 /// client is patient, in which a cancel that crossed the receipt must have arrived.
-pub const FAREWELL_PATIENCE: Millis = super::watchdog::PATIENCE_MAX;
+const FAREWELL_PATIENCE: Millis = super::watchdog::PATIENCE_MAX;
 
 /// What a provider answers with: its offers and the key that signs its receipts.
 #[derive(Debug, Clone)]
@@ -166,7 +166,7 @@ impl Provider {
             return self.farewell(now, &event);
         }
         match event {
-            Event::Frame { frame, free, holds } => self.frame(now, frame, free, holds),
+            Event::Frame { frame, free, holds } => self.frame(now, frame, Room { free, holds }),
             Event::BadFrame(why) => self.refuse(Refusal::Protocol, why),
             Event::Reading { .. } | Event::Ready | Event::Token(_) | Event::Finished(_) => {
                 self.wrote(now, &event)
@@ -259,13 +259,7 @@ impl Provider {
         }
     }
 
-    fn frame(
-        &mut self,
-        now: Millis,
-        frame: ClientFrame,
-        free: bool,
-        holds: Option<Amount>,
-    ) -> Vec<Action> {
+    fn frame(&mut self, now: Millis, frame: ClientFrame, room: Room) -> Vec<Action> {
         match frame {
             ClientFrame::GetOffers if self.work.is_none() => {
                 let offers = ProviderFrame::Offers(self.desk.offers.clone());
@@ -274,7 +268,7 @@ impl Provider {
             // spec: SESSION-7.7
             ClientFrame::Deal(words) if self.work.is_none() => vec![Action::Deal(words)],
             ClientFrame::Open { order, job, prefix } if self.work.is_none() => {
-                self.open(now, order, job, prefix, Room { free, holds })
+                self.open(now, order, job, prefix, room)
             }
             ClientFrame::Cancel { index } if self.work.is_some() => self.cancelled(now, index),
             ClientFrame::Pay { paid, voucher } if self.work.is_some() => self.redeem(paid, voucher),

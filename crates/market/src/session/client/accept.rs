@@ -29,7 +29,7 @@ impl Client {
             }
             // spec: SESSION-7.4
             Err(fault @ Fault::Refused { code: Refusal::Unpaid, .. }) => {
-                self.leave(now, fault.to_string(), actions);
+                self.leave(now, fault.to_string(), false, actions);
             }
             // spec: SESSION-3.10
             Err(fault @ Fault::Refused { .. }) if self.time_is_up(now) => {

@@ -133,7 +133,7 @@ impl Client {
     /// What all that the receipt is about costs.
     pub(super) fn price(&self, current: &Current, served: mutirao_wire::Served) -> Option<Amount> {
         let work = Work::whole(self.prompt(), served, current.account.cached);
-        owed(&current.order, self.prompt(), work)
+        owed(&current.order.prices, self.prompt(), work)
     }
 
     /// Pays what is owed for that much work and not paid yet.
@@ -144,7 +144,7 @@ impl Client {
             return Ok(());
         };
         let order = current.order;
-        let owed = owed(&order, prompt, work).filter(|owed| *owed <= order.ceiling);
+        let owed = owed(&order.prices, prompt, work).filter(|owed| *owed <= order.ceiling);
         let owed = owed.ok_or(Fault::AboveTheCeiling)?;
         let more = owed.saturating_sub(current.account.paid);
         if more > Amount::ZERO {
@@ -185,17 +185,7 @@ impl Client {
             entry.vouchers = entry.vouchers.saturating_sub(1);
         }
         if self.receipt.is_none() {
-            self.leave(now, format!("a voucher cannot be drawn: {why}"), actions);
+            self.leave(now, format!("a voucher cannot be drawn: {why}"), false, actions);
         }
-    }
-
-    /// Leaves the current provider without blame.
-    pub(super) fn leave(&mut self, now: Millis, why: String, actions: &mut Vec<Action>) {
-        let Some(current) = self.current.take() else { return };
-        self.wake = None;
-        self.tried.push((current.order.provider, why));
-        actions.push(Action::Hang(current.attempt));
-        self.drop_unproven();
-        self.ask_next(now, actions);
     }
 }

@@ -59,19 +59,19 @@ impl Work {
             Event::Token(_) => payment::Work { written: done.written + 1, ..done },
             _ => done,
         };
-        owed(&self.order, count(&self.job.prompt), after)
+        owed(&self.order.prices, count(&self.job.prompt), after)
     }
 
     /// What the receipt says.
     pub(super) fn price(&self, served: Served) -> Option<Amount> {
         let prompt = count(&self.job.prompt);
-        owed(&self.order, prompt, payment::Work::whole(prompt, served, self.account.cached))
+        owed(&self.order.prices, prompt, payment::Work::whole(prompt, served, self.account.cached))
     }
 
     /// Whether that much may be told with what was paid.
     // spec: SESSION-7.3
     fn may_tell(&self, event: &Event) -> bool {
-        let credit = step(&self.order).and_then(|step| self.account.paid.checked_add(step));
+        let credit = step(&self.order.prices).and_then(|step| self.account.paid.checked_add(step));
         self.owed_after(event).zip(credit).is_some_and(|(owed, credit)| owed <= credit)
     }
 }

@@ -28,7 +28,7 @@ fn told(table: &Table, order: &Order) -> (Amount, Amount) {
             _ => {}
         }
     }
-    let owed = |work| owed(order, PROMPT, work).expect("it fits");
+    let owed = |work| owed(&order.prices, PROMPT, work).expect("it fits");
     (owed(work), owed(announced))
 }
 
@@ -53,7 +53,7 @@ proptest! {
             answer.iter().map(|token| Event::Token(*token)).collect();
         events.push_front(Event::Ready);
         events.push_back(Event::Finished(Finish::Length));
-        let (mut paid, credit) = (Amount::ZERO, step(&order).expect("it fits"));
+        let (mut paid, credit) = (Amount::ZERO, step(&order.prices).expect("it fits"));
         for pays in pays {
             if let Some(event) = events.pop_front() {
                 table.tell(event);

@@ -17,24 +17,59 @@ const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", 
 const PHONE = { width: 390, height: 844 };
 const STORY = "Tell me a story about a fox and a bell.";
 
-/** `mutirao serve` with these flags, and the address that a browser opens. */
-async function serve(place, ...flags) {
-  const words = ["serve", "--http", "127.0.0.1:0", "--json", "--data-dir", place, ...flags];
-  const door = spawn(MUTIRAO, words, { stdio: ["ignore", "pipe", "inherit"] });
-  const ended = new Promise((resolve) => door.on("exit", resolve));
+const ENVIRONMENT = { ...process.env, MUTIRAO_WALLET_PASSWORD: "only for this test",
+  MUTIRAO_RUN_ON_BATTERIES: "true", MUTIRAO_RUN_IF_USER_ACTIVE: "true" };
+
+/** The program with these words: what it says first, and how it is ended. */
+async function start(home, ...words) {
+  const all = [...words, "--json", "--data-dir", home];
+  const running = spawn(MUTIRAO, all, { stdio: ["ignore", "pipe", "inherit"], env: ENVIRONMENT });
+  const ended = new Promise((resolve) => running.on("exit", resolve));
   let line = "";
-  for await (const bytes of door.stdout) {
+  for await (const bytes of running.stdout) {
     line += bytes;
     if (line.includes("\n")) break;
   }
-  assert.ok(line, "the door printed nothing");
-  const { base_url: base, api_key: key } = JSON.parse(line);
-  const origin = new URL(base).origin;
+  assert.ok(line, `mutirao ${words.join(" ")} printed nothing`);
   const close = async () => {
-    door.kill("SIGTERM");
-    assert.equal(await ended, 0, "the door closed badly");
+    running.kill("SIGTERM");
+    assert.equal(await ended, 0, `mutirao ${words[0]} ended badly`);
   };
-  return { origin, address: `${origin}/?token=${key}`, close };
+  return { said: JSON.parse(line), ended, close };
+}
+
+/** The program with these words, to its end. */
+async function does(home, ...words) {
+  const { said, ended } = await start(home, ...words);
+  assert.equal(await ended, 0, `mutirao ${words.join(" ")}`);
+  return said;
+}
+
+/** `mutirao serve` with these flags, and the address that a browser opens. */
+async function serve(home, ...flags) {
+  const { said, close } = await start(home, "serve", "--http", "127.0.0.1:0", ...flags);
+  const origin = new URL(said.base_url).origin;
+  return { origin, address: `${origin}/?token=${said.api_key}`, close };
+}
+
+/** A ledger, a provider with prices, and what makes a door pay it. */
+async function town(place) {
+  const loopback = ["--listen", "127.0.0.1:0"];
+  const chain = ["chain", "run", "--gather-ms", "20", "--http", "127.0.0.1:0"];
+  const keeper = await start(join(place, "keeper"), ...chain, ...loopback);
+  const ledger = ["--ledger", keeper.said.ticket];
+  for (const home of ["seller", "node"]) {
+    await does(join(place, home), "wallet", "new");
+    await does(join(place, home), "wallet", "faucet", "3", ...ledger);
+  }
+  const prices = ["--price-input", "0.1", "--price-output", "0.5"];
+  const seller = await start(join(place, "seller"), "provide", ...loopback, ...prices, ...ledger);
+  await does(join(place, "node"), "join", seller.said.ticket);
+  const close = async () => {
+    await seller.close();
+    await keeper.close();
+  };
+  return { flags: ["--privacy", "circle", "--max-price", "0.1", ...ledger], close };
 }
 
 /** A page of a fresh browser that forgives no error and speaks to nobody but the door. */
@@ -218,9 +253,43 @@ async function saysWhenNobodyIsLeft(page) {
   await picture(page, "nobody");
 }
 
-async function scene(name, flags, steps) {
+/** What an answer cost, the wallet behind it, and one block from both sides. */
+async function showsMoney(page) {
+  await page.locator("#wallet").waitFor();
+  assert.match(await page.locator("#purse").textContent(), /^Wallet: 3\.000000 TJ · 0\.000000 of/);
+  const article = await ask(page, STORY);
+  await whole(article);
+  const cost = (await article.locator(".facts").textContent()).match(/cost ([\d.]+) TJ in \d+ vouchers/);
+  assert.ok(cost && Number(cost[1]) > 0, "the answer cost nothing");
+  await page.waitForFunction((cost) => document.getElementById("purse").textContent.includes(cost), cost[1]);
+  await page.locator("#purse").click();
+  assert.match(await page.locator("#channels li").textContent(),
+    new RegExp(`^channel [0-9a-f]{8} pays [0-9a-f]{8}: ${cost[1]} of [\\d.]+ TJ, until block \\d+$`));
+
+  await page.locator("#history button").first().click();
+  await page.locator("#views .theirs li").waitFor();
+  assert.match(await page.locator("#views .yours").textContent(), /You see.*sent [\d.]+ TJ/s);
+  const seen = await page.locator("#views .theirs li").textContent();
+  assert.match(seen, /^\d+ bytes, \d+ notes in, \d+ out, fee [\d.]+ TJ channel opened$/);
+  await picture(page, "wallet");
+  await page.setViewportSize(PHONE);
+  const [wide, wanted] = await page.evaluate(() => [document.body.scrollWidth, innerWidth]);
+  assert.ok(wide <= wanted, `the page is ${wide} wide on a screen of ${wanted}`);
+  await page.click("#language");
+  assert.match(await page.locator("#purse").textContent(), /^Carteira: /);
+  assert.match(await page.locator("#views").textContent(), /Todos os outros veem/);
+  await picture(page, "carteira");
+  await page.click("#language");
+}
+
+async function hasNoWalletToShow(page) {
+  assert.equal(await page.locator("#wallet").isVisible(), false);
+}
+
+async function scene(name, flags, steps, around = async () => ({ flags: [], close: async () => {} })) {
   const place = await mkdtemp(join(tmpdir(), "mutirao-page-"));
-  const door = await serve(join(place, "node"), ...flags);
+  const town = await around(place);
+  const door = await serve(join(place, "node"), ...flags, ...town.flags);
   const context = await chromium.launchPersistentContext(join(place, "browser"), {
     executablePath: CHROMIUM, args: FLAGS, headless: true, locale: "en-GB", hasTouch: true,
     viewport: { width: 900, height: 760 }, colorScheme: "light",
@@ -235,11 +304,13 @@ async function scene(name, flags, steps) {
   } finally {
     await context.close();
     await door.close();
+    await town.close();
     await rm(place, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 
 await scene("alone", [], [
-  answersAndVerifies, speaksPortuguese, worksByKeyboard, showsMarkupAsText, fitsAPhone,
+  hasNoWalletToShow, answersAndVerifies, speaksPortuguese, worksByKeyboard, showsMarkupAsText, fitsAPhone,
 ]);
+await scene("paid", [], [showsMoney], town);
 await scene("demo", ["--demo"], [survivesADeath, showsTheNeighbours, stopsWhenAsked, saysWhenNobodyIsLeft]);

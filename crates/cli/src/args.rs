@@ -8,7 +8,8 @@ use chain::ChainCommand;
 use clap::{Args, Parser, Subcommand};
 use mutirao_node::config::{Layer, Settings};
 use paying::{
-    CellArguments, ChannelCommand, DeedCommand, PayFlags, PriceFlags, PublishArguments, TillCommand,
+    CellArguments, ChannelCommand, DeedCommand, PayFlags, PriceFlags, PublishArguments, SellFlags,
+    TillCommand,
 };
 use std::path::PathBuf;
 
@@ -101,6 +102,14 @@ pub enum Command {
     },
     /// Keep tijolos: a wallet of 24 words
     Wallet(wallet::WalletArguments),
+    /// Post a request to somebody's HTTP door, and pay for it when it asks for that
+    Fetch(FetchArguments),
+    /// Keys of the HTTP door for programs and for others, each with a cap of its own
+    Key {
+        /// What to do
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
     /// Channels through which answers are paid: list them, end one
     Channel(CellArguments<ChannelCommand>),
     /// Tills that collect a model's royalties: make one, look, take out
@@ -114,6 +123,26 @@ pub enum Command {
         /// What to do
         #[command(subcommand)]
         command: LearnCommand,
+    },
+}
+
+/// What is done with keys.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a key and show it, once
+    Add {
+        /// Whose it is, for you to know
+        name: String,
+        /// Most tijolos that are spent for it in a day; without, it asks only who answers free
+        #[arg(long, value_name = "TJ")]
+        max_price_per_day: Option<String>,
+    },
+    /// List who has one
+    Ls,
+    /// Take one back
+    Rm {
+        /// Whose
+        name: String,
     },
 }
 
@@ -163,6 +192,30 @@ pub struct ServeArguments {
     /// With three providers of its own, in a temporary place, that the page may kill
     #[arg(long)]
     pub demo: bool,
+    /// What may be spent.
+    #[command(flatten)]
+    pub pay: PayFlags,
+    /// What is asked of whoever has no key and pays for each request.
+    #[command(flatten)]
+    pub prices: PriceFlags,
+}
+
+impl ServeArguments {
+    /// Lays the flags that were given over the weaker layers.
+    pub fn lay_over(&self, settings: &mut Settings) {
+        self.pay.lay_over(settings);
+        self.prices.lay_over(settings);
+    }
+}
+
+/// A request to somebody's door.
+#[derive(Debug, Args)]
+pub struct FetchArguments {
+    /// Where: http://host:port/v1/chat/completions
+    pub address: String,
+    /// The JSON that is posted, @FILE, or - for standard input
+    #[arg(long, short, default_value = "-", value_name = "JSON")]
+    pub data: String,
     /// What may be spent.
     #[command(flatten)]
     pub pay: PayFlags,
@@ -248,7 +301,7 @@ pub struct ProvideArguments {
     pub throw_away_keys: bool,
     /// What is asked for answers.
     #[command(flatten)]
-    pub prices: PriceFlags,
+    pub prices: SellFlags,
     /// When the owner lends the machine.
     #[command(flatten)]
     pub manners: MannersFlags,

@@ -61,6 +61,8 @@ fn dispatch(arguments: &Arguments, printer: Printer) -> anyhow::Result<ExitCode>
         Some(Command::Doctor) => cmd::status::doctor(&node()?, printer),
         Some(Command::Chain { command }) => cmd::chain::run(&node()?, command, printer),
         Some(Command::Wallet(wallet)) => cmd::wallet::run(&node()?, wallet, printer),
+        Some(Command::Fetch(fetch)) => cmd::fetch::run(&node()?, fetch),
+        Some(Command::Key { command }) => cmd::key::run(&node()?, command, printer),
         Some(Command::Channel(cell)) => cmd::cells::channel(&node()?, &cell.command, printer),
         Some(Command::Till(cell)) => cmd::cells::till(&node()?, &cell.command, printer),
         Some(Command::Deed(cell)) => cmd::cells::deed(&node()?, &cell.command, printer),
@@ -88,8 +90,9 @@ fn open(arguments: &Arguments) -> anyhow::Result<Node> {
     arguments.settings.lay_over(&mut settings);
     match &arguments.command {
         Some(Command::Provide(provide)) => provide.lay_over(&mut settings),
+        Some(Command::Fetch(fetch)) => fetch.pay.lay_over(&mut settings),
         Some(Command::Run(run)) => run.pay.lay_over(&mut settings),
-        Some(Command::Serve(serve)) => serve.pay.lay_over(&mut settings),
+        Some(Command::Serve(serve)) => serve.lay_over(&mut settings),
         Some(Command::Wallet(wallet)) => wallet.lay_over(&mut settings),
         Some(Command::Channel(cell)) => cell.lay_over(&mut settings),
         Some(Command::Till(cell)) => cell.lay_over(&mut settings),

@@ -19,6 +19,23 @@ const WORDS = {
     demo: "Three providers of a demonstration answer here: kill one while it writes, and read on. Two may die.",
     facts: "{tokens} tokens · first after {first} ms · {rate} tokens/s · by {providers} · {verification}",
     cost: " · cost {price} TJ in {vouchers} vouchers",
+    purse: "Wallet: {spendable} TJ · {spent} of {daily} TJ spent on answers today",
+    stale: "The ledger does not answer: this is what was known.",
+    owned: "Only this page of yours shows this. A block shows beside it what everybody else sees.",
+    pays: "channel {id} pays {provider}: {paid} of {deposit} TJ, until block {expiry}",
+    earns: "channel {id} pays you: {paid} of {deposit} TJ, to be closed before block {expiry}",
+    somebody: "somebody",
+    block: "Block {height}",
+    views: "Block {height}, {bytes} bytes, from both sides",
+    yours: "You see",
+    theirs: "Everybody else sees",
+    nothing: "nothing of yours",
+    line: "{kind} {amount} TJ {memo}",
+    seen: "{bytes} bytes, {spends} notes in, {outputs} out, fee {fee} TJ {actions}",
+    received: "received",
+    sent: "sent",
+    made: "made",
+    moved: "moved",
     receipt: "receipt {id}",
     unkept: "no receipt is kept here",
     verify: "Verify the receipt",
@@ -60,6 +77,23 @@ const WORDS = {
     demo: "Três provedores de demonstração respondem aqui: derrube um enquanto escreve e siga lendo. Dois podem cair.",
     facts: "{tokens} tokens · primeiro após {first} ms · {rate} tokens/s · por {providers} · {verification}",
     cost: " · custou {price} TJ em {vouchers} vales",
+    purse: "Carteira: {spendable} TJ · {spent} de {daily} TJ gastos hoje em respostas",
+    stale: "O livro-razão não responde: isto é o que se sabia.",
+    owned: "Só esta sua página mostra isto. Um bloco mostra ao lado o que todos os outros veem.",
+    pays: "canal {id} paga {provider}: {paid} de {deposit} TJ, até o bloco {expiry}",
+    earns: "canal {id} paga você: {paid} de {deposit} TJ, a fechar antes do bloco {expiry}",
+    somebody: "alguém",
+    block: "Bloco {height}",
+    views: "Bloco {height}, {bytes} bytes, dos dois lados",
+    yours: "Você vê",
+    theirs: "Todos os outros veem",
+    nothing: "nada seu",
+    line: "{kind} {amount} TJ {memo}",
+    seen: "{bytes} bytes, {spends} notas entram, {outputs} saem, taxa {fee} TJ {actions}",
+    received: "recebido:",
+    sent: "enviado:",
+    made: "criado:",
+    moved: "movido:",
     receipt: "recibo {id}",
     unkept: "nenhum recibo é guardado aqui",
     verify: "Conferir o recibo",
@@ -105,7 +139,7 @@ const values = new WeakMap();
 function words(key, given = {}) {
   const text = WORDS[language][key] ?? key;
   return text.replace(/\{(\w+)\}/g, (_, name) =>
-    typeof given[name] === "object" ? words(...given[name])
+    Array.isArray(given[name]) ? words(...given[name])
       : name === "verification" ? words(given[name]) : given[name] ?? "");
 }
 
@@ -245,7 +279,7 @@ class Answer {
     });
     if (proof.price > 0) {
       const vouchers = proof.payments.reduce((sum, { vouchers }) => sum + vouchers, 0);
-      say(make(facts, "span"), "cost", { price: (proof.price / 1e6).toFixed(6), vouchers });
+      say(make(facts, "span"), "cost", { price: tijolos(proof.price), vouchers });
     }
     facts.append(" · ");
     if (!proof.receipt) return say(make(facts, "span"), "unkept");
@@ -336,6 +370,7 @@ async function ask(question) {
   running = null;
   busy(false);
   listNeighbours().catch(() => {});
+  showWallet().catch(() => {});
 }
 
 /** Changes the page, and stays at its end if that is where the reader is. */
@@ -403,6 +438,74 @@ function times(seconds) {
   return ["times", { p50: ms(seconds.p50), p95: ms(seconds.p95) }];
 }
 
+// ---- money ----
+
+const tijolos = (units) => (units / 1e6).toFixed(6);
+
+/** What there is, what channels say, what came and went; nothing where no wallet is open. */
+async function showWallet() {
+  const wallet = await (await request("/v1/wallet")).json();
+  find("wallet").hidden = !wallet.open;
+  if (!wallet.open) return;
+  say(find("purse"), "purse", {
+    spendable: tijolos(wallet.spendable),
+    spent: tijolos(wallet.spent_today),
+    daily: tijolos(wallet.daily),
+  });
+  find("channels").replaceChildren();
+  if (!wallet.current) say(make(find("channels"), "li", "mark"), "stale");
+  for (const channel of wallet.channels) {
+    say(make(find("channels"), "li"), channel.side === "payee" ? "earns" : "pays", {
+      id: short(channel.id),
+      provider: channel.provider ? short(channel.provider) : ["somebody", {}],
+      paid: tijolos(channel.paid),
+      deposit: tijolos(channel.deposit),
+      expiry: channel.expiry,
+    });
+  }
+  find("history").replaceChildren();
+  for (const line of wallet.history) {
+    const item = make(find("history"), "li");
+    if (line.block !== null) {
+      const chosen = button(item, "block", () => showBlock(line.block));
+      say(chosen, "block", { height: line.block });
+    }
+    sayLine(make(item, "span"), line);
+  }
+}
+
+function sayLine(element, { kind, amount, memo }) {
+  if (kind === "cell") return element.append(memo);
+  say(element, "line", { kind: [kind, {}], amount: tijolos(amount), memo });
+}
+
+/** One block, as its owner sees it beside what everybody else does. */
+async function showBlock(height) {
+  const views = find("views");
+  views.hidden = false;
+  views.replaceChildren();
+  try {
+    const block = await (await request(`/v1/wallet/blocks/${height}`)).json();
+    say(make(views, "h2"), "views", { height, bytes: block.bytes });
+    const mine = side(views, "yours");
+    for (const line of block.owner) sayLine(make(mine, "li"), line);
+    if (!block.owner.length) say(make(mine, "li"), "nothing");
+    const seen = side(views, "theirs");
+    for (const { bytes, spends, outputs, fee, actions } of block.stranger) {
+      const given = { bytes, spends, outputs, fee: tijolos(fee), actions: actions.join(", ") };
+      say(make(seen, "li"), "seen", given);
+    }
+  } catch (error) {
+    say(make(views, "p", "error"), "failed", { why: error.message });
+  }
+}
+
+function side(parent, title) {
+  const section = make(parent, "section", title);
+  say(make(section, "h3"), title);
+  return make(section, "ul");
+}
+
 async function listModels() {
   const { data } = await (await request("/v1/models")).json();
   for (const { id } of data) make(find("model"), "option", "", id).value = id;
@@ -436,6 +539,7 @@ function start() {
   }
   if ("demo" in document.body.dataset) say(make(find("welcome"), "p", "demo"), "demo");
   listNeighbours().catch(() => {});
+  showWallet().catch(() => {});
   listModels().catch((error) => say(find("welcome").querySelector("p"), "failed", { why: error.message }));
 }
 

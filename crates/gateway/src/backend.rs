@@ -1,5 +1,7 @@
 //! What the door needs from the house behind it.
 
+use crate::pay::{Admission, Proof, Quote, Unpaid};
+use crate::wallet::{TwoViews, WalletView};
 use mutirao_wire::bundle::Message;
 use mutirao_wire::{Amount, Finish, PeerKey, ReceiptId, Sampling};
 use std::future::Future;
@@ -27,6 +29,8 @@ pub struct Ask {
     pub max_tokens: u32,
     /// Texts that end the answer.
     pub stop: Vec<String>,
+    /// Who asks, by the name of its key; none for the owner.
+    pub caller: Option<String>,
 }
 
 /// What is known before anybody is asked.
@@ -222,12 +226,39 @@ pub trait Backend: Send + Sync + 'static {
     /// The providers that may be asked besides this node itself.
     fn neighbours(self: Arc<Self>) -> BoxFuture<Vec<Neighbour>>;
 
+    /// The wallet that pays for answers or is paid for them; none where none is open. Fails with
+    /// the reason.
+    fn wallet(self: Arc<Self>) -> BoxFuture<Result<Option<WalletView>, String>>;
+
+    /// A block of its ledger as its owner sees it and as everybody does; none where there is no
+    /// such block. Fails with the reason.
+    fn block(self: Arc<Self>, height: u64) -> BoxFuture<Result<Option<TwoViews>, String>>;
+
     /// Whether a question can be asked at all; nobody sees it yet.
     fn check(self: Arc<Self>, ask: Ask) -> BoxFuture<Result<Checked, AskFailure>>;
 
     /// Asks. `say` has room for every event of the answer. Dropping the future ends the answer
     /// where it stands.
     fn ask(self: Arc<Self>, ask: Ask, say: Sender<Said>) -> BoxFuture<Result<Answer, AskFailure>>;
+
+    /// What reading a prompt and writing so many tokens costs whoever pays for each request.
+    fn price(&self, prompt: u32, written: u32) -> Amount;
+
+    /// The terms under which a request is answered that costs at most so much.
+    fn quote(self: Arc<Self>, ask: Ask, ceiling: Amount) -> BoxFuture<Result<Quote, AskFailure>>;
+
+    /// Sets so much aside for a request to a model, of what a proof pays. Every admission ends in a
+    /// [`Backend::discharge`].
+    fn admit(
+        self: Arc<Self>,
+        model: String,
+        ceiling: Amount,
+        proof: Proof,
+    ) -> BoxFuture<Result<Admission, Unpaid>>;
+
+    /// Takes the price of a request, and no more, of what was set aside for it; what all requests
+    /// took of that channel.
+    fn discharge(self: Arc<Self>, admission: Admission, price: Amount) -> BoxFuture<Amount>;
 
     /// The file of a receipt, by its id.
     fn receipt(&self, id: &str) -> Option<Vec<u8>>;

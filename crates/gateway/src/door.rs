@@ -3,13 +3,15 @@
 use crate::backend::Backend;
 use crate::demo::Kill;
 use crate::error::ApiError;
-use crate::guard::{self, Guard};
+use crate::guard::{self, Callers, Guard};
 use crate::metrics::Metrics;
 use crate::neighbours;
 use crate::ollama;
 use crate::openai;
 use crate::page;
+use crate::pay::Register;
 use crate::queue::Queue;
+use crate::wallet;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{StatusCode, header};
@@ -23,10 +25,15 @@ use tokio::net::TcpListener;
 const BODY_BYTES_MAX: usize = 8 << 20;
 
 /// How a door is set up.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct DoorSettings {
     /// The token that every request must carry.
     pub token: String,
+    /// Whose other keys are known.
+    pub callers: Callers,
+    /// Where whoever has no key pays for each request: a secret of this process, of 32 bytes and
+    /// more.
+    pub sells: Option<String>,
     /// Host names besides loopback's that are this machine's.
     pub hosts: Vec<String>,
     /// Answers at once.
@@ -44,6 +51,7 @@ pub struct Door {
     pub(crate) queue: Queue,
     guard: Arc<Guard>,
     pub(crate) kill: Option<Kill>,
+    pub(crate) register: Option<Register>,
 }
 
 impl Door {
@@ -54,8 +62,13 @@ impl Door {
             backend,
             metrics: Arc::new(Metrics::new()),
             queue: Queue::new(settings.running_max, settings.waiting_max),
-            guard: Arc::new(Guard::new(&settings.token, &settings.hosts)),
+            guard: Arc::new(
+                Guard::new(&settings.token, &settings.hosts)
+                    .with_callers(settings.callers.clone())
+                    .that_sells(settings.sells.is_some()),
+            ),
             kill: settings.kill.clone(),
+            register: settings.sells.as_deref().map(Register::new),
         }
     }
 
@@ -75,6 +88,8 @@ impl Door {
             .route("/v1/models", get(openai::models))
             .route("/v1/models/{name}", get(openai::model))
             .route("/v1/neighbours", get(neighbours::list))
+            .route("/v1/wallet", get(wallet::show))
+            .route("/v1/wallet/blocks/{height}", get(wallet::block))
             .route("/v1/chat/completions", post(openai::chat))
             .route("/v1/responses", post(openai::respond))
             .route("/api/version", get(ollama::version))

@@ -16,11 +16,50 @@ use std::sync::Arc;
 /// The cookie by which a browser carries the token.
 const COOKIE: &str = "mutirao_token";
 
+/// Finds whose key that is, by name.
+pub type Callers = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// The person of this machine.
+    Owner,
+    /// Whoever has a key of that name.
+    Key(String),
+    /// Somebody who pays for each request.
+    Payer,
+}
+
+impl Caller {
+    /// The name of its key, where it has one of its own.
+    pub fn key(self) -> Option<String> {
+        match self {
+            Self::Key(name) => Some(name),
+            Self::Owner | Self::Payer => None,
+        }
+    }
+}
+
+/// Where those go who are not the owner: to models and questions, not to the wallet, the
+/// neighbours, the figures and the page.
+const FOR_ALL: [&str; 6] =
+    ["/v1/models", "/v1/chat/", "/v1/responses", "/v1/receipts", "/api/", "/health"];
+
+/// Where those go who pay for each request.
+const FOR_PAYERS: [&str; 4] = ["/v1/chat/completions", "/v1/models", "/v1/receipts/", "/health"];
+
 /// What the checks compare with.
-#[derive(Debug)]
 pub struct Guard {
     token: Digest,
     hosts: Vec<String>,
+    callers: Callers,
+    sells: bool,
+}
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guard").field("hosts", &self.hosts).finish_non_exhaustive()
+    }
 }
 
 impl Guard {
@@ -28,7 +67,21 @@ impl Guard {
     pub fn new(token: &str, hosts: &[String]) -> Self {
         let mut names: Vec<String> = ["localhost", "127.0.0.1", "[::1]"].map(Into::into).into();
         names.extend(hosts.iter().map(|host| host.to_ascii_lowercase()));
-        Self { token: digest(token), hosts: names }
+        Self { token: digest(token), hosts: names, callers: Arc::new(|_| None), sells: false }
+    }
+
+    /// Lets in others, too, by keys of their own.
+    #[must_use]
+    pub fn with_callers(mut self, callers: Callers) -> Self {
+        self.callers = callers;
+        self
+    }
+
+    /// Lets in, too, whoever has no key and pays for each request.
+    #[must_use]
+    pub fn that_sells(mut self, sells: bool) -> Self {
+        self.sells = sells;
+        self
     }
 
     fn knows(&self, token: &str) -> bool {
@@ -58,17 +111,23 @@ impl Guard {
         Ok(())
     }
 
-    fn may_enter(&self, headers: &HeaderMap) -> bool {
-        let bearer = text(headers, header::AUTHORIZATION)
-            .and_then(|value| value.strip_prefix("Bearer "))
-            .is_some_and(|token| self.knows(token.trim()));
+    /// Whose token comes with the request.
+    fn who(&self, headers: &HeaderMap) -> Option<Caller> {
+        let bearer = text(headers, header::AUTHORIZATION);
+        let bearer = bearer.and_then(|value| value.strip_prefix("Bearer ")).map(str::trim);
         let cookie = || {
             let cookies = text(headers, header::COOKIE).unwrap_or_default().split(';');
             cookies
                 .filter_map(|pair| pair.trim().split_once('='))
                 .any(|(name, token)| name == COOKIE && self.knows(token))
         };
-        bearer || cookie()
+        if bearer.is_some_and(|token| self.knows(token)) || cookie() {
+            return Some(Caller::Owner);
+        }
+        match bearer {
+            Some(token) => (self.callers)(token).map(Caller::Key),
+            None => self.sells.then_some(Caller::Payer),
+        }
     }
 
     /// The token in the address that `mutirao serve` printed, exchanged for a cookie that no other
@@ -84,6 +143,18 @@ impl Guard {
     }
 }
 
+impl Guard {
+    /// A browser on its first visit, or somebody without a token.
+    fn turn_away(&self, request: &Request) -> Response {
+        if let Some(welcome) = self.first_visit(request.method(), request.uri()) {
+            return welcome;
+        }
+        let message = "a token is needed: the API key that `mutirao serve` printed, as \
+                       `Authorization: Bearer …`; a browser opens the address it printed";
+        ApiError::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message).into_response()
+    }
+}
+
 /// Digests are compared in place of tokens, so that the time of a comparison says nothing.
 fn digest(token: &str) -> Digest {
     Digest::of("mutirao 1 gateway token", &[token.as_bytes()])
@@ -94,17 +165,27 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
 }
 
 /// The middleware in front of every route.
-pub async fn stand(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+pub async fn stand(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
     if let Err(error) = guard.check(request.headers()) {
         return error.into_response();
     }
-    if guard.may_enter(request.headers()) {
+    if let Some(caller) = guard.who(request.headers()) {
+        let path = request.uri().path();
+        let goes = |open: &[&str]| open.iter().any(|open| path.starts_with(open));
+        let may = match caller {
+            Caller::Owner => true,
+            Caller::Key(_) => goes(&FOR_ALL),
+            Caller::Payer => goes(&FOR_PAYERS),
+        };
+        if caller == Caller::Payer && !may {
+            return guard.turn_away(&request);
+        }
+        if !may {
+            let message = "this key may ask questions; this address is for the owner's";
+            return ApiError::new(StatusCode::FORBIDDEN, "owner_only", message).into_response();
+        }
+        request.extensions_mut().insert(caller);
         return next.run(request).await;
     }
-    if let Some(welcome) = guard.first_visit(request.method(), request.uri()) {
-        return welcome;
-    }
-    let message = "a token is needed: the API key that `mutirao serve` printed, as \
-                   `Authorization: Bearer …`; a browser opens the address it printed";
-    ApiError::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message).into_response()
+    guard.turn_away(&request)
 }

@@ -141,19 +141,12 @@ impl Hub {
     /// # Errors
     /// [`HubError::Endpoint`] when the address is none.
     pub fn new(endpoint: &str, token: Option<String>) -> Result<Self, HubError> {
-        // Whoever comes first decides for the whole process; all of us want the same.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let endpoint = endpoint.trim_end_matches('/').to_owned();
         let bad = || HubError::Endpoint { endpoint: endpoint.clone() };
         if !endpoint.starts_with("https://") && !endpoint.starts_with("http://") {
             return Err(bad());
         }
-        let client = Client::builder()
-            .connect_timeout(Duration::from_secs(15))
-            .read_timeout(PATIENCE)
-            .user_agent(concat!("mutirao/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|_| bad())?;
+        let client = client_builder().read_timeout(PATIENCE).build().map_err(|_| bad())?;
         Ok(Self { client, endpoint, token })
     }
 
@@ -302,13 +295,27 @@ impl Hub {
 }
 
 fn unreachable_at(address: &str, error: &reqwest::Error) -> HubError {
+    HubError::Unreachable { address: address.to_owned(), reason: causes(error) }
+}
+
+/// What happened, and all that it came from.
+pub(crate) fn causes(error: &reqwest::Error) -> String {
     let mut reason = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(source) = cause {
         reason = format!("{reason}: {source}");
         cause = source.source();
     }
-    HubError::Unreachable { address: address.to_owned(), reason }
+    reason
+}
+
+/// What all clients of ours have in common.
+pub(crate) fn client_builder() -> reqwest::ClientBuilder {
+    // Whoever comes first decides for the whole process; all of us want the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder()
+        .connect_timeout(Duration::from_secs(15))
+        .user_agent(concat!("mutirao/", env!("CARGO_PKG_VERSION")))
 }
 
 /// Whether a part of a file is the part that was wanted.

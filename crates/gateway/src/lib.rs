@@ -18,8 +18,11 @@ mod neighbours;
 mod ollama;
 mod openai;
 mod page;
+pub mod pay;
+pub mod payer;
 mod queue;
 mod telling;
+pub mod wallet;
 
 pub use backend::{
     Answer, Ask, AskFailure, Backend, Checked, ModelEntry, ModelFacts, Neighbour, Payment,
@@ -28,6 +31,6 @@ pub use backend::{
 pub use demo::Kill;
 pub use door::{Door, DoorSettings, serve};
 pub use error::ApiError;
-pub use guard::Guard;
+pub use guard::{Callers, Guard};
 pub use hub::{Hub, HubError, HubFile};
 pub use openai::ChatRequest;

@@ -5,15 +5,16 @@
 mod reply;
 mod request;
 
-use crate::backend::ModelEntry;
+use crate::backend::{Ask, ModelEntry};
 use crate::door::Door;
 use crate::error::ApiError;
+use crate::guard::Caller;
 use crate::telling;
-use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use futures_util::StreamExt;
 use reply::{Head, Lines};
 use request::{Kind, Request};
@@ -69,25 +70,34 @@ pub async fn show(State(door): State<Arc<Door>>, body: Bytes) -> Result<Response
 }
 
 /// `POST /api/chat`
-pub async fn chat(State(door): State<Arc<Door>>, body: Bytes) -> Result<Response, Failure> {
-    respond(door, Request::read(&body, Kind::Chat)?).await
+pub async fn chat(
+    State(door): State<Arc<Door>>,
+    Extension(caller): Extension<Caller>,
+    body: Bytes,
+) -> Result<Response, Failure> {
+    respond(door, caller, Request::read(&body, Kind::Chat)?).await
 }
 
 /// `POST /api/generate`
-pub async fn generate(State(door): State<Arc<Door>>, body: Bytes) -> Result<Response, Failure> {
-    respond(door, Request::read(&body, Kind::Generate)?).await
+pub async fn generate(
+    State(door): State<Arc<Door>>,
+    Extension(caller): Extension<Caller>,
+    body: Bytes,
+) -> Result<Response, Failure> {
+    respond(door, caller, Request::read(&body, Kind::Generate)?).await
 }
 
-async fn respond(door: Arc<Door>, request: Request) -> Result<Response, Failure> {
+async fn respond(door: Arc<Door>, caller: Caller, request: Request) -> Result<Response, Failure> {
     let head = Head::new(request.model(), request.kind);
     let Some(ask) = request.ask()? else {
         // Nothing is asked: clients mean that the model be opened.
         return Ok(Json(head.loaded()).into_response());
     };
+    let ask = Ask { caller: caller.key(), ..ask };
     door.backend.clone().check(ask.clone()).await.map_err(ApiError::from)?;
     let place = door.queue.enter(&door.metrics).await?;
     if request.is_streamed() {
-        let lines = telling::pieces(door, ask, place, Arc::new(Lines(head))).await?;
+        let lines = telling::pieces(door, ask, place, Arc::new(Lines(head)), None).await?;
         let lines = lines.map(|line| Ok::<_, Infallible>(format!("{line}\n")));
         let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
         return Ok((kind, Body::from_stream(lines)).into_response());

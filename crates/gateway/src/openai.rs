@@ -4,16 +4,18 @@ mod reply;
 mod request;
 mod responses;
 
-use crate::backend::ModelEntry;
+use crate::backend::{Ask, ModelEntry};
 use crate::door::Door;
 use crate::error::ApiError;
+use crate::guard::Caller;
+use crate::pay::{self, Bill};
 use crate::telling;
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use futures_util::StreamExt;
 pub(crate) use reply::{provenance, reason};
 pub use request::ChatRequest;
@@ -60,20 +62,38 @@ pub async fn model(
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// `POST /v1/chat/completions`
-pub async fn chat(State(door): State<Arc<Door>>, body: Bytes) -> Result<Response, ApiError> {
+pub async fn chat(
+    State(door): State<Arc<Door>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, ApiError> {
     let request = ChatRequest::read(&body)?;
-    let ask = request.ask()?;
+    let pays = caller == Caller::Payer;
+    let ask = Ask { caller: caller.key(), ..request.ask()? };
     let checked = door.backend.clone().check(ask.clone()).await?;
+    let bill = match (pays, &door.register) {
+        (true, Some(register)) => {
+            match pay::admit(&door, register, &headers, &ask, checked.prompt_tokens).await {
+                Ok(bill) => Some(bill),
+                Err(demand) => return Ok(demand),
+            }
+        }
+        _ => None,
+    };
     let head = reply::Head::new(&ask.model, &checked);
     let place = door.queue.enter(&door.metrics).await?;
     if request.is_streamed() {
         let words = Arc::new(reply::Chunks { head, wants_usage: request.wants_usage() });
-        let events = telling::pieces(door, ask, place, words).await?;
+        let receipt = bill.as_ref().and_then(|bill| Bill::receipt(bill.admission(), None));
+        let events = telling::pieces(door, ask, place, words, bill).await?;
         let events = events.map(|data| Ok::<_, Infallible>(Event::default().data(data)));
         let heartbeat = KeepAlive::new().interval(HEARTBEAT).text("working");
-        return Ok(Sse::new(events).keep_alive(heartbeat).into_response());
+        return Ok(pay::with(receipt, Sse::new(events).keep_alive(heartbeat).into_response()));
     }
-    let (answer, lost) = telling::whole(&door, ask).await?;
+    let answered = telling::whole(&door, ask).await;
     drop(place);
-    Ok(Json(head.completion(&answer, &lost)).into_response())
+    let receipt = pay::close(bill, answered.as_ref().ok().map(|(answer, _)| answer)).await;
+    let (answer, lost) = answered?;
+    Ok(pay::with(receipt, Json(head.completion(&answer, &lost)).into_response()))
 }

@@ -6,6 +6,7 @@
 use crate::backend::{Answer, Ask, AskFailure, Said};
 use crate::door::Door;
 use crate::error::ApiError;
+use crate::pay::{self, Bill};
 use crate::queue::Place;
 use futures_util::stream::{Stream, StreamExt, iter, unfold};
 use mutirao_wire::PeerKey;
@@ -76,9 +77,10 @@ pub(crate) async fn pieces(
     ask: Ask,
     place: Place,
     words: Arc<dyn Words>,
+    bill: Option<Bill>,
 ) -> Result<impl Stream<Item = String> + Send + 'static, ApiError> {
     let (send, mut events) = mpsc::channel(EVENTS_WAITING);
-    let mut telling = Telling { words: words.clone(), send, lost: Vec::new(), begun: false };
+    let mut telling = Telling { words: words.clone(), send, lost: Vec::new(), begun: false, bill };
     tokio::spawn(async move {
         let _place = place;
         tell(&door, ask, &mut telling).await;
@@ -97,6 +99,8 @@ struct Telling {
     lost: Vec<Loss>,
     /// Whether the status was sent, so that an error can only be an event.
     begun: bool,
+    /// Where the answer is paid for by whoever asks.
+    bill: Option<Bill>,
 }
 
 /// Runs the answer until it is whole, fails, or nobody listens.
@@ -156,6 +160,9 @@ impl Telling {
         match said {
             Said::Text { text, .. } if text.is_empty() => true,
             Said::Text { text, provider } => {
+                if let Some(bill) = &mut self.bill {
+                    bill.heard();
+                }
                 self.say(|words| Some(words.text(text, provider))).await
             }
             // A loss before the first word changes nothing that anybody saw, but the prompt was.
@@ -167,6 +174,8 @@ impl Telling {
     }
 
     async fn end(&mut self, door: &Door, ended: Result<Answer, AskFailure>) {
+        let bill = self.bill.take();
+        pay::close(bill, ended.as_ref().ok()).await;
         let answer = match ended {
             Ok(answer) => answer,
             Err(failure) => {

@@ -13,13 +13,14 @@ pub(crate) use errand::fetch_offers;
 pub(crate) use meeting::Meeting;
 
 use crate::assemble::Node;
+use crate::callers::Caller;
 use crate::clock::Clock;
 use crate::energy::{Energy, Measuring};
 use crate::keys;
 use crate::models::Opened;
 use conduct::Conduct;
 use errand::Errand;
-pub use mutirao_market::quote::Weighed;
+pub use mutirao_market::quote::{Unfit, Weighed};
 use mutirao_market::session::client::{Mode, Outcome, Payment, Policy, audit_drawn};
 use mutirao_wire::bundle::{Message, Opening, ReceiptBundle, TextOpening};
 use mutirao_wire::{Amount, Finish, Job, PeerKey, Privacy, ReceiptId, Sampling, Token};
@@ -57,7 +58,7 @@ pub enum Notice {
         /// To be asked, in this order.
         weighed: Vec<Weighed>,
         /// Not to be asked, and why.
-        unfit: Vec<(PeerKey, &'static str)>,
+        unfit: Vec<(PeerKey, Unfit)>,
     },
     /// The next tokens are this provider's.
     Asking {
@@ -172,13 +173,24 @@ impl Node {
         question: &Question,
         watch: &mut (dyn FnMut(Notice) + Send),
     ) -> Result<Answered, AskError> {
+        self.ask_for(None, question, watch).await
+    }
+
+    /// The same for somebody who has a key of the owner's, and a cap of its own.
+    pub(crate) async fn ask_for(
+        &self,
+        caller: Option<&Caller>,
+        question: &Question,
+        watch: &mut (dyn FnMut(Notice) + Send),
+    ) -> Result<Answered, AskError> {
         let opened = self.open(&question.model)?;
         let job = job(&opened, question)?;
         let clock = Clock::start();
         // What others took for their part of an answer, they alone know.
         let measuring = (self.config().privacy == Privacy::Local).then(|| self.meter().begin());
-        let errand = Errand::prepare(self, &opened, &job, clock).await?;
-        let (weighed, unfit) = (errand.weighed.clone(), errand.unfit.clone());
+        let errand = Errand::prepare(self, caller, &opened, &job, clock).await?;
+        let chosen = &errand.chosen;
+        let (weighed, unfit) = (chosen.weighed.clone(), chosen.unfit.clone());
         watch(Notice::Chose { weighed, unfit });
         let answered = self.ask_on(&errand, &opened, question, job, watch).await;
         let energy = measuring.and_then(Measuring::end);

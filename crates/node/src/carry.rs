@@ -3,7 +3,8 @@
 //! Reading a frame cannot be cancelled half-way, so it has a task of its own; the machine in the
 //! middle then waits for whatever comes first.
 
-use mutirao_net::Link;
+use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
+use mutirao_net::{Link, Net, NetError, Ticket};
 use mutirao_wire::{Decode, Encode, PeerKey};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -20,6 +21,32 @@ pub enum Heard<F> {
     Garbage(String),
     /// The stream ended, politely or not.
     Gone(String),
+}
+
+/// Says one thing to a peer and hears one thing back, on a stream of its own.
+///
+/// # Errors
+/// [`NetError`] when it cannot be reached, goes, or says what is no frame.
+pub async fn ask_once(
+    net: &dyn Net,
+    ticket: &Ticket,
+    question: &ClientFrame,
+) -> Result<ProviderFrame, NetError> {
+    let link = net.dial(ticket).await?;
+    let (heard, mut inbox) = mpsc::channel(1);
+    let carried = Carried::start(link, move |frame: Heard<ProviderFrame>| {
+        let heard = heard.clone();
+        async move { heard.send(frame).await.is_ok() }
+    });
+    carried.send(question).await;
+    let reply = inbox.recv().await;
+    carried.hang_up();
+    match reply {
+        Some(Heard::Frame(frame)) => Ok(frame),
+        Some(Heard::Gone(reason)) => Err(NetError::Unreachable { peer: ticket.key(), reason }),
+        Some(Heard::Garbage(reason)) => Err(NetError::Broken { reason }),
+        None => Err(NetError::Broken { reason: "it said nothing".into() }),
+    }
 }
 
 /// A link whose frames are typed and whose ends are channels.

@@ -7,6 +7,7 @@
 
 mod payee;
 mod payer;
+mod shown;
 mod vouchers;
 
 pub(crate) use payer::Opened;

@@ -1,10 +1,15 @@
 //! The node behind its HTTP door: what `mutirao-gateway` asks for, in terms of [`Node::ask`].
 
+mod sold;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use sold::payee_at;
+
 use crate::ask::{Answered, AskError, Notice, Question};
 use crate::assemble::Node;
+use crate::callers::Caller;
+use crate::cashier::CashierError;
 use crate::clock::Clock;
 use crate::keys::{self, KeyError};
 use crate::models::{Listed, ModelError, Opened};
@@ -12,13 +17,15 @@ use crate::standing::{Record, Times};
 use crate::verify::Verdict;
 pub use mutirao_gateway::Kill;
 use mutirao_gateway::backend::BoxFuture;
+use mutirao_gateway::pay::{Admission, Proof, Quote, Unpaid};
+use mutirao_gateway::wallet::{TwoViews, WalletView};
 use mutirao_gateway::{
     Answer, Ask, AskFailure, Backend, Checked, Door, DoorSettings, ModelEntry, ModelFacts,
     Neighbour, Percentiles, Said, Verified,
 };
 use mutirao_market::session::client::SessionError;
 use mutirao_net::Ticket;
-use mutirao_wire::{PeerKey, Privacy, Sampling};
+use mutirao_wire::{Amount, Digest, PeerKey, Privacy, Sampling};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +35,8 @@ use tokio::sync::oneshot;
 
 /// So long a request waits for a model that is being opened; it goes on being opened after that.
 const OPENING_PATIENCE: Duration = Duration::from_secs(2);
+/// So long a request waits for the wallet, which may be waiting for its ledger.
+const WALLET_PATIENCE: Duration = Duration::from_secs(5);
 /// How often receipts are looked through for those whose days are over.
 const RETENTION_ROUND: Duration = Duration::from_secs(60 * 60);
 
@@ -118,8 +127,15 @@ impl Node {
     }
 
     fn door(self: Arc<Self>, token: &str, address: SocketAddr, kill: Option<Kill>) -> Door {
+        let sells = !self.config().prices.are_free() && self.cashier().is_some();
+        // Whoever has no random bytes sells nothing.
+        let sells = sells.then(|| keys::random().ok().map(|it| Digest(it).hex())).flatten();
+        let node = self.clone();
+        let callers = move |token: &str| node.caller_with(token).map(|caller| caller.name);
         let settings = DoorSettings {
             token: token.to_owned(),
+            callers: Arc::new(callers),
+            sells,
             hosts: vec![address.ip().to_string()],
             running_max: self.config().capacity as usize,
             waiting_max: self.config().http_waiting,
@@ -167,6 +183,18 @@ impl Node {
         Ok(peers.tickets().iter().map(neighbour).collect())
     }
 
+    /// Whoever asks by a key of its own; a key that was taken back meanwhile asks nothing.
+    async fn caller(self: &Arc<Self>, name: Option<String>) -> Result<Option<Caller>, AskFailure> {
+        let Some(name) = name else { return Ok(None) };
+        let node = self.clone();
+        let known = tokio::task::spawn_blocking(move || node.callers()).await;
+        let known = known.map_err(|error| AskFailure::Internal(error.to_string()))?;
+        let known = known.map_err(|error| AskFailure::Internal(error.to_string()))?;
+        let found = known.into_iter().find(|caller| caller.name == name);
+        let gone = || AskFailure::Nobody(format!("the key {name:?} was taken back"));
+        found.ok_or_else(gone).map(Some)
+    }
+
     fn check(&self, ask: &Ask) -> Result<Checked, AskFailure> {
         let question = question(ask).map_err(failure)?;
         let opened = self.open(&ask.model).map_err(|error| failure(error.into()))?;
@@ -176,6 +204,13 @@ impl Node {
             prompt_tokens: u32::try_from(job.prompt.len()).unwrap_or(u32::MAX),
         })
     }
+}
+
+/// What the wallet says, if it says it soon.
+async fn in_time<T>(asking: impl Future<Output = Result<T, CashierError>>) -> Result<T, String> {
+    let limit = tokio::time::timeout(WALLET_PATIENCE, asking).await;
+    let said = limit.map_err(|_| "the wallet waits for its ledger; try again later".to_owned())?;
+    said.map_err(|error| error.to_string())
 }
 
 impl Backend for Node {
@@ -198,6 +233,20 @@ impl Backend for Node {
                 tracing::warn!(%error, "what is known of the neighbours cannot be read");
                 Vec::new()
             })
+        })
+    }
+
+    fn wallet(self: Arc<Self>) -> BoxFuture<Result<Option<WalletView>, String>> {
+        Box::pin(async move {
+            let Some(cashier) = self.cashier() else { return Ok(None) };
+            in_time(cashier.wallet_view()).await.map(Some)
+        })
+    }
+
+    fn block(self: Arc<Self>, height: u64) -> BoxFuture<Result<Option<TwoViews>, String>> {
+        Box::pin(async move {
+            let Some(cashier) = self.cashier() else { return Ok(None) };
+            in_time(cashier.two_views(height)).await
         })
     }
 
@@ -229,10 +278,32 @@ impl Backend for Node {
                 // The channel has room for all of it; it refuses only when nobody listens.
                 let _ = said.map(|said| say.try_send(said));
             };
-            let answered = Self::ask(&self, &question, &mut watch).await;
+            let caller = self.caller(ask.caller).await?;
+            let answered = self.ask_for(caller.as_ref(), &question, &mut watch).await;
             tokio::spawn(async move { self.meet_ahead().await });
             answered.map(answer).map_err(failure)
         })
+    }
+
+    fn price(&self, prompt: u32, written: u32) -> Amount {
+        self.request_price(prompt, written)
+    }
+
+    fn quote(self: Arc<Self>, ask: Ask, ceiling: Amount) -> BoxFuture<Result<Quote, AskFailure>> {
+        Box::pin(async move { self.request_quote(&ask, ceiling).await })
+    }
+
+    fn admit(
+        self: Arc<Self>,
+        model: String,
+        ceiling: Amount,
+        proof: Proof,
+    ) -> BoxFuture<Result<Admission, Unpaid>> {
+        Box::pin(async move { self.admit_request(&model, ceiling, proof).await })
+    }
+
+    fn discharge(self: Arc<Self>, admission: Admission, price: Amount) -> BoxFuture<Amount> {
+        Box::pin(async move { self.discharge_request(admission, price).await })
     }
 
     fn receipt(&self, id: &str) -> Option<Vec<u8>> {

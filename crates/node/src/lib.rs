@@ -4,6 +4,7 @@
 pub mod ask;
 mod assemble;
 pub mod caches;
+pub mod callers;
 mod carry;
 pub mod cashier;
 mod checkup;
@@ -13,6 +14,7 @@ mod desk;
 mod door;
 pub mod energy;
 pub mod eval;
+pub mod fetch;
 pub mod files;
 mod hub;
 pub mod keys;

@@ -82,8 +82,6 @@ pub struct Book {
     pub deeds: Vec<OwnDeed>,
     /// Channels that we opened.
     pub channels: Vec<OwnChannel>,
-    /// Keys that channels may name to pay us, given away so far.
-    pub payees: u64,
     held: Vec<Held>,
     entries: Vec<Entry>,
     sendings: Vec<Sending>,
@@ -99,7 +97,6 @@ impl Encode for Book {
         put_list(out, &self.tills);
         put_list(out, &self.deeds);
         put_list(out, &self.channels);
-        self.payees.encode(out);
         put_list(out, &self.held);
         put_list(out, &self.entries);
         put_list(out, &self.sendings);
@@ -114,7 +111,6 @@ impl Decode for Book {
             tills: input.list("tills", ITEMS_MAX)?,
             deeds: input.list("deeds", ITEMS_MAX)?,
             channels: input.list("channels", ITEMS_MAX)?,
-            payees: u64::decode(input)?,
             ..Self::default()
         };
         for held in input.list("notes", ITEMS_MAX)? {
@@ -136,14 +132,14 @@ impl Book {
 
     /// Forgets what was read, so that it is read again; what was sent stays.
     pub fn forget_reading(&mut self) {
-        let (issued, window, payees) = (self.issued, self.window, self.payees);
+        let (issued, window) = (self.issued, self.window);
         let mut sendings = std::mem::take(&mut self.sendings);
         for sending in &mut sendings {
             if matches!(sending.state, State::Confirmed(_)) {
                 sending.state = State::Waiting;
             }
         }
-        *self = Self { issued, window, payees, sendings, ..Self::default() };
+        *self = Self { issued, window, sendings, ..Self::default() };
     }
 
     /// Notes of ours, spent ones too.

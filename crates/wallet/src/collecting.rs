@@ -5,9 +5,8 @@
 
 use crate::book::OwnTill;
 use crate::cells::Told;
-use crate::paying::plan;
 use crate::read::{Ledger, ReadError, head};
-use crate::send::{Draft, SendError};
+use crate::send::{Draft, Order, SendError};
 use crate::wallet::{Wallet, WalletError};
 use mutirao_ledger::build::Plan;
 use mutirao_ledger::cell::channel::ChannelAction;
@@ -92,7 +91,7 @@ impl Wallet {
         let told = Told::ask(ledger, &ids)?;
         let known = self.book().tills.iter().map(|till| till.number + 1).max().unwrap_or(0);
         let key = self.till_key(known)?;
-        Ok(self.prepare(&plan(Plan::OpenTill(OpenPlan { key, shares })), &told, rng)?)
+        Ok(self.prepare(&Order::plan(Plan::OpenTill(OpenPlan { key, shares })), &told, rng)?)
     }
 
     fn till_key(&self, number: u64) -> Result<Secret, SendError> {
@@ -163,7 +162,7 @@ impl Wallet {
             return Ok(None);
         }
         let payout = PayoutPlan { till, key, total };
-        Ok(Some(self.prepare(&plan(Plan::Payout(payout)), &told, rng)?))
+        Ok(Some(self.prepare(&Order::plan(Plan::Payout(payout)), &told, rng)?))
     }
 }
 

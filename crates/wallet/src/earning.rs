@@ -5,9 +5,9 @@
 //! an order ends.
 
 use crate::cells::Told;
-use crate::paying::{ChannelError, plan};
+use crate::paying::ChannelError;
 use crate::read::Ledger;
-use crate::send::{Draft, SendError};
+use crate::send::{Draft, Order, SendError};
 use crate::wallet::{Wallet, WalletError};
 use mutirao_ledger::build::Plan;
 use mutirao_ledger::cell::channel::proof::payee_key;
@@ -73,16 +73,14 @@ pub struct Terms {
 }
 
 impl Wallet {
-    /// A key that nobody was given, and its number. It is remembered before it is given away.
+    /// A key that nobody was given, and its number, drawn among 2^64: a stranger who asks for terms
+    /// makes nobody write anything.
     ///
     /// # Errors
     /// [`WalletError`].
     // spec: WALLET-7.4
-    pub fn new_payee(&mut self, rng: &mut impl CryptoRng) -> Result<(u64, Point), WalletError> {
-        let mut book = self.book().clone();
-        let number = book.payees;
-        book.payees = number.saturating_add(1);
-        self.replace(book, rng)?;
+    pub fn new_payee(&self, rng: &mut impl CryptoRng) -> Result<(u64, Point), WalletError> {
+        let number = rng.next_u64();
         Ok((number, self.payee(number)?))
     }
 
@@ -167,6 +165,6 @@ impl Wallet {
         let keys = self.spender().ok_or(SendError::ViewOnly)?.keys();
         let key = payee_key(keys, earning.number);
         let close = ChannelPlan::Close(ClosePlan { drawn, told: earning.told, key });
-        Ok(Some(self.prepare(&plan(Plan::Channel(close)), &told, rng)?))
+        Ok(Some(self.prepare(&Order::plan(Plan::Channel(close)), &told, rng)?))
     }
 }

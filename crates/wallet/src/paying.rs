@@ -12,7 +12,6 @@ use mutirao_ledger::build::Plan;
 use mutirao_ledger::cell::channel::{ChannelPlan, Drawer, OpenPlan, Payer, RefundPlan, TopUpPlan};
 use mutirao_ledger::cell::{Cell, CellId, Cells};
 use mutirao_ledger::commit::Opening;
-use mutirao_ledger::rules::FeeLevel;
 use mutirao_wire::Amount;
 use rand_core::CryptoRng;
 use thiserror::Error;
@@ -37,11 +36,6 @@ pub enum ChannelError {
     },
 }
 
-/// An order with one plan and no payment.
-pub(crate) fn plan(plan: Plan) -> Order {
-    Order { payments: Vec::new(), plans: vec![plan], level: FeeLevel::Normal }
-}
-
 impl Wallet {
     /// Makes the opening of a channel ready. The tills of its royalties must be on the ledger.
     ///
@@ -56,7 +50,7 @@ impl Wallet {
     ) -> Result<Draft, WalletError> {
         let tills: Vec<CellId> = open.royalties.iter().map(|share| share.till).collect();
         let told = Told::ask(ledger, &tills)?;
-        Ok(self.prepare(&plan(Plan::Channel(ChannelPlan::Open(open))), &told, rng)?)
+        Ok(self.prepare(&Order::plan(Plan::Channel(ChannelPlan::Open(open))), &told, rng)?)
     }
 
     /// Makes it ready to put more into a channel.
@@ -74,7 +68,7 @@ impl Wallet {
         let kept = *self.channel(id)?.kept.first().ok_or(ChannelError::Unknown(id))?;
         let told = Told::ask(ledger, &[id])?;
         let more = ChannelPlan::TopUp(TopUpPlan { channel: id, kept, amount });
-        Ok(self.prepare(&plan(Plan::Channel(more)), &told, rng)?)
+        Ok(self.prepare(&Order::plan(Plan::Channel(more)), &told, rng)?)
     }
 
     /// Makes it ready to take back what is left: of a closed channel at once, of an open one once
@@ -95,7 +89,7 @@ impl Wallet {
             return Err(ChannelError::Gone(id).into());
         }
         let back = ChannelPlan::Refund(RefundPlan { channel: id, kept });
-        Ok(self.prepare(&plan(Plan::Channel(back)), &told, rng)?)
+        Ok(self.prepare(&Order::plan(Plan::Channel(back)), &told, rng)?)
     }
 
     /// Channels that this wallet opened and has not taken back.

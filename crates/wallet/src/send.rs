@@ -35,6 +35,12 @@ impl Order {
         Self { payments: vec![payment], plans: Vec::new(), level: FeeLevel::Normal }
     }
 
+    /// No payment, one cell, without haste.
+    #[must_use]
+    pub fn plan(plan: Plan) -> Self {
+        Self { payments: Vec::new(), plans: vec![plan], level: FeeLevel::Normal }
+    }
+
     fn sum(&self) -> u128 {
         self.payments.iter().map(|payment| u128::from(payment.amount.0)).sum()
     }

@@ -1,6 +1,6 @@
 //! The book at rest: sealed under a key that the keystore holds.
 //!
-//! Layout: mark (8) ‖ version 2 ‖ nonce (24) ‖ sealed book, with all before it as bound data. The
+//! Layout: mark (8) ‖ version 3 ‖ nonce (24) ‖ sealed book, with all before it as bound data. The
 //! nonce is fresh at each writing and long enough to be drawn at random.
 
 use crate::keystore::VaultKey;
@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 /// How a sealed book begins.
 const MARK: [u8; 8] = *b"mutibook";
 /// The version of the layout.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// Bytes before the sealed part.
 const HEADER_BYTES: usize = 8 + 1 + 24;
 /// Bytes of the largest book: some three million notes.
@@ -113,7 +113,7 @@ mod tests {
             let mut changed = bytes.clone();
             changed[at] ^= 1;
             let wanted = match at {
-                8 => VaultError::Version { given: 3 },
+                8 => VaultError::Version { given: 2 },
                 _ => VaultError::Sealed,
             };
             assert_eq!(open::<u64>(&changed, &key(1)), Err(wanted), "byte {at}");

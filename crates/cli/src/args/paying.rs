@@ -11,16 +11,19 @@ pub struct PurseFlags {
     /// Which wallet of this home (MUTIRAO_WALLET)
     #[arg(long, global = true, value_name = "NAME")]
     wallet: Option<String>,
-    /// Read the wallet's password from the first line of this file (MUTIRAO_PASSWORD_FILE)
+    /// Read the wallet's password from the first line of this file (MUTIRAO_PASSWORD_FILE); or from
+    /// MUTIRAO_WALLET_PASSWORD; else it is asked for
     #[arg(long, global = true, value_name = "FILE")]
     password_file: Option<String>,
-    /// The ticket of the ledger to ask (MUTIRAO_LEDGER)
+    /// The ticket of the ledger to ask (MUTIRAO_LEDGER); it is remembered. Without one, the ledger
+    /// of this home
     #[arg(long, global = true, value_name = "TICKET")]
     ledger: Option<String>,
 }
 
 impl PurseFlags {
-    fn lay_over(&self, settings: &mut Settings) {
+    /// Lays the flags that were given over the weaker layers.
+    pub fn lay_over(&self, settings: &mut Settings) {
         let flags = [
             ("wallet", &self.wallet),
             ("password_file", &self.password_file),
@@ -61,13 +64,30 @@ impl PayFlags {
     }
 }
 
-/// What a provider asks for 1000 tokens.
+/// What a provider asks for 1000 tokens, and which wallet is paid.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Money")]
-pub struct PriceFlags {
+pub struct SellFlags {
     /// Which wallet is paid.
     #[command(flatten)]
     purse: PurseFlags,
+    /// What is asked.
+    #[command(flatten)]
+    prices: PriceFlags,
+}
+
+impl SellFlags {
+    /// Lays the flags that were given over the weaker layers.
+    pub fn lay_over(&self, settings: &mut Settings) {
+        self.purse.lay_over(settings);
+        self.prices.lay_over(settings);
+    }
+}
+
+/// What is asked for 1000 tokens.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Money")]
+pub struct PriceFlags {
     /// Tijolos for 1000 tokens read (MUTIRAO_PRICE_INPUT)
     #[arg(long, value_name = "TJ")]
     price_input: Option<String>,
@@ -88,7 +108,6 @@ pub struct PriceFlags {
 impl PriceFlags {
     /// Lays the flags that were given over the weaker layers.
     pub fn lay_over(&self, settings: &mut Settings) {
-        self.purse.lay_over(settings);
         let flags = [
             ("price_input", &self.price_input),
             ("price_cached_input", &self.price_cached_input),

@@ -1,5 +1,6 @@
 //! The words of `mutirao wallet`.
 
+use super::paying::PurseFlags;
 use clap::{Args, Subcommand, ValueEnum};
 use mutirao_node::config::Settings;
 use std::path::PathBuf;
@@ -7,17 +8,9 @@ use std::path::PathBuf;
 /// What is done with which wallet.
 #[derive(Debug, Args)]
 pub struct WalletArguments {
-    /// Which wallet of this home (MUTIRAO_WALLET)
-    #[arg(long, global = true, value_name = "NAME")]
-    wallet: Option<String>,
-    /// Read the password from the first line of this file (MUTIRAO_PASSWORD_FILE); or from
-    /// MUTIRAO_WALLET_PASSWORD; else it is asked for
-    #[arg(long, global = true, value_name = "FILE")]
-    password_file: Option<String>,
-    /// The ticket of the ledger to ask (MUTIRAO_LEDGER); it is remembered. Without one, the ledger
-    /// of this home
-    #[arg(long, global = true, value_name = "TICKET")]
-    ledger: Option<String>,
+    /// Which wallet.
+    #[command(flatten)]
+    purse: PurseFlags,
     /// Forget what was read and read everything anew
     #[arg(long, global = true)]
     pub rescan: bool,
@@ -29,12 +22,7 @@ pub struct WalletArguments {
 impl WalletArguments {
     /// Lays the flags that were given over the weaker layers.
     pub fn lay_over(&self, settings: &mut Settings) {
-        let flags = [
-            ("wallet", &self.wallet),
-            ("password_file", &self.password_file),
-            ("ledger", &self.ledger),
-        ];
-        super::lay(settings, &flags);
+        self.purse.lay_over(settings);
     }
 }
 

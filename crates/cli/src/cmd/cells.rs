@@ -12,7 +12,6 @@ use mutirao_ledger::cell::till::{Share, WHOLE};
 use mutirao_ledger::cell::{Cell, CellId};
 use mutirao_ledger::key::address::Address;
 use mutirao_ledger::note::To;
-use mutirao_ledger::rules::FeeLevel;
 use mutirao_ledger::tx::TxId;
 use mutirao_node::cashier::{self, Cashier};
 use mutirao_node::purse::{Purse, Reach};
@@ -30,19 +29,32 @@ const SIGNATURE: &str = "model.sig";
 /// The key to check it with.
 const PUBLIC_KEY: &str = "model.pub";
 
-/// Opens the wallet where an answer may cost something.
+/// Opens the wallet where an answer of the network may cost something.
 pub fn pay_for_answers(node: &Node) -> anyhow::Result<()> {
-    let config = node.config();
-    let pays = config.max_price.0 > 0 && config.privacy != Privacy::Local;
-    if pays {
-        node.pay_with(Cashier::open(node, secret::password(node, false)?)?);
-    }
-    Ok(())
+    open_if(node, pays(node))
+}
+
+/// Opens the wallet where a request to an address may cost something.
+pub fn pay_for_requests(node: &Node) -> anyhow::Result<()> {
+    open_if(node, node.config().max_price.0 > 0)
 }
 
 /// Opens the wallet where answers have a price.
 pub fn sell_answers(node: &Node) -> anyhow::Result<()> {
-    if !node.config().prices.are_free() {
+    open_if(node, !node.config().prices.are_free())
+}
+
+/// Opens the wallet where either is so.
+pub fn pay_and_sell(node: &Node) -> anyhow::Result<()> {
+    open_if(node, pays(node) || !node.config().prices.are_free())
+}
+
+fn pays(node: &Node) -> bool {
+    node.config().max_price.0 > 0 && node.config().privacy != Privacy::Local
+}
+
+fn open_if(node: &Node, wanted: bool) -> anyhow::Result<()> {
+    if wanted {
         node.pay_with(Cashier::open(node, secret::password(node, false)?)?);
     }
     Ok(())
@@ -317,17 +329,13 @@ pub fn deed(node: &Node, command: &DeedCommand, printer: Printer) -> anyhow::Res
     Ok(ExitCode::SUCCESS)
 }
 
-fn plan(plan: Plan) -> Order {
-    Order { payments: Vec::new(), plans: vec![plan], level: FeeLevel::Normal }
-}
-
 fn register(
     purse: &mut Purse,
     reach: &mut Reach,
     model: mutirao_wire::ModelId,
     printer: Printer,
 ) -> anyhow::Result<CellId> {
-    let order = plan(Plan::Register(RegisterPlan { name: model.0, to: To::Own }));
+    let order = Order::plan(Plan::Register(RegisterPlan { name: model.0, to: To::Own }));
     let (wallet, chance) = purse.parts();
     let draft = wallet.prepare(&order, &Told::default(), chance)?;
     send(purse, reach, draft, printer)?;
@@ -348,7 +356,7 @@ fn transfer(
     let deed = book.deeds.iter().find(|deed| deed.cell == id).context("no such deed")?.clone();
     let owner = book.at(deed.owner).context("the note that owns the deed is not known")?;
     let (owner, opening) = (owner.note.clone(), deed.opening);
-    let order = plan(Plan::Transfer(TransferPlan { deed: id, opening, owner, to }));
+    let order = Order::plan(Plan::Transfer(TransferPlan { deed: id, opening, owner, to }));
     let told = Told::ask(reach, &[id])?;
     let (wallet, chance) = purse.parts();
     let draft = wallet.prepare(&order, &told, chance)?;

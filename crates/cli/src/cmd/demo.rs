@@ -8,6 +8,7 @@ mod forgery;
 mod money;
 pub(super) mod neighbours;
 mod paid;
+mod process;
 
 use super::{run, verify};
 use crate::args::DemoArguments;

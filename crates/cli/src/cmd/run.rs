@@ -3,7 +3,7 @@
 use crate::args::RunArguments;
 use crate::print::Printer;
 use anyhow::Context;
-use mutirao_node::ask::{Answered, AskError, Notice, Question, Weighed};
+use mutirao_node::ask::{Answered, AskError, Notice, Question, Unfit, Weighed};
 use mutirao_node::energy::Energy;
 use mutirao_node::{Node, files};
 use mutirao_wire::bundle::Message;
@@ -109,7 +109,8 @@ async fn ask(
     let mut watch = |notice: Notice| match notice {
         Notice::Chose { weighed, unfit } if run.why => {
             weighed.iter().for_each(|it| printer.say(weighed_words(it)));
-            let not = |(peer, why): &(PeerKey, &str)| format!("  not {}: {why}", peer.short());
+            let not =
+                |(peer, why): &(PeerKey, Unfit)| format!("  not {}: {}", peer.short(), why.words());
             unfit.iter().for_each(|it| printer.say(not(it)));
             reasons = why(&weighed, &unfit);
         }
@@ -171,12 +172,15 @@ fn weighed_words(weighed: &Weighed) -> String {
 }
 
 /// The same for programs.
-fn why(weighed: &[Weighed], unfit: &[(PeerKey, &str)]) -> serde_json::Value {
+fn why(weighed: &[Weighed], unfit: &[(PeerKey, Unfit)]) -> serde_json::Value {
     let one = |it: &Weighed| {
         json!({ "provider": it.provider.to_string(), "price": it.price.map(|price| price.0),
             "failures": it.failures, "first_token_ms": it.first_token_ms, "new": it.new })
     };
-    let not = |(peer, why): &(PeerKey, &str)| json!({ "provider": peer.to_string(), "why": why });
+    let not = |(peer, why): &(PeerKey, Unfit)| {
+        let (peer, why) = (peer.to_string(), why.words());
+        json!({ "provider": peer, "why": why })
+    };
     json!({ "order": weighed.iter().map(one).collect::<Vec<_>>(),
         "unfit": unfit.iter().map(not).collect::<Vec<_>>() })
 }

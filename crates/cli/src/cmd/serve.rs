@@ -18,7 +18,7 @@ const PACE_SHOWN: u32 = 40;
 /// Opens the door and says how to come in; an interrupt lets running answers end first.
 pub fn run(node: Node, serve: &ServeArguments, printer: Printer) -> anyhow::Result<ExitCode> {
     if !serve.demo {
-        super::cells::pay_for_answers(&node)?;
+        super::cells::pay_and_sell(&node)?;
     }
     super::runtime()?.block_on(async {
         if !serve.demo {

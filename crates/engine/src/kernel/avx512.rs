@@ -122,8 +122,8 @@ unsafe fn weights(q: *const u8) -> __m512i {
     }
 }
 
-/// The low and the high bytes of two quads, each in all lanes. One load brings all four: loads, too,
-/// have a queue, and it is wanted for weights.
+/// The low and the high bytes of two quads, each in all lanes. One load brings all four: loads have
+/// a queue, too, and it is wanted for weights.
 ///
 /// # Safety
 /// AVX-512; two readable quads.
@@ -134,7 +134,7 @@ unsafe fn two_quads(x: *const [i32; 2]) -> [[__m512i; 2]; 2] {
     let mut both = _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(x.cast()) });
     // SAFETY: nothing is done; a compiler that sees through would make four loads of the one.
     unsafe {
-        asm!("/* {0} */", inout(zmm_reg) both, options(pure, nomem, nostack, preserves_flags))
+        asm!("/* {0} */", inout(zmm_reg) both, options(pure, nomem, nostack, preserves_flags));
     };
     let first = [_mm512_shuffle_epi32::<0x00>(both), _mm512_shuffle_epi32::<0x55>(both)];
     [first, [_mm512_shuffle_epi32::<0xAA>(both), _mm512_shuffle_epi32::<0xFF>(both)]]

@@ -166,6 +166,7 @@ impl Request {
             seed: options.seed.map(i64::cast_unsigned),
             max_tokens: options.max_tokens()?,
             stop: options.stops()?,
+            caller: None,
         }))
     }
 

@@ -124,6 +124,7 @@ impl ChatRequest {
             seed: self.seed.map(i64::cast_unsigned),
             max_tokens,
             stop: self.stops()?,
+            caller: None,
         })
     }
 

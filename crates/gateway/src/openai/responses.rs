@@ -3,16 +3,17 @@
 
 use super::reply::{provenance, stamp};
 use super::request::{ChatRequest, Content, Said};
-use crate::backend::Answer;
+use crate::backend::{Answer, Ask};
 use crate::door::Door;
 use crate::error::ApiError;
+use crate::guard::Caller;
 use crate::telling::{self, Loss, Words};
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use futures_util::StreamExt;
 use mutirao_wire::{Finish, PeerKey};
 use serde::Deserialize;
@@ -87,15 +88,19 @@ impl Request {
 }
 
 /// `POST /v1/responses`
-pub async fn create(State(door): State<Arc<Door>>, body: Bytes) -> Result<Response, ApiError> {
+pub async fn create(
+    State(door): State<Arc<Door>>,
+    Extension(caller): Extension<Caller>,
+    body: Bytes,
+) -> Result<Response, ApiError> {
     let request = Request::read(&body)?.chat()?;
-    let ask = request.ask()?;
+    let ask = Ask { caller: caller.key(), ..request.ask()? };
     door.backend.clone().check(ask.clone()).await?;
     let head = Head::new(&ask.model);
     let place = door.queue.enter(&door.metrics).await?;
     if request.is_streamed() {
         let words = Arc::new(Events { head, next: AtomicU64::new(0) });
-        let events = telling::pieces(door, ask, place, words).await?;
+        let events = telling::pieces(door, ask, place, words, None).await?;
         let events = events.map(|event| Ok::<_, Infallible>(named(&event)));
         let heartbeat = KeepAlive::new().interval(super::HEARTBEAT).text("working");
         return Ok(Sse::new(events).keep_alive(heartbeat).into_response());

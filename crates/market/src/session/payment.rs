@@ -130,7 +130,8 @@ mod tests {
             let [prompt, prefix, written] = [prompt, prefix, written].map(u32::from);
             let cached = u32::from(cached).min(prompt);
             let served = Served { start: prefix, end: prefix + written };
-            let price = owed(&order.prices, prompt, Work::whole(prompt, served, cached)).expect("it fits");
+            let price = owed(&order.prices, prompt, Work::whole(prompt, served, cached));
+            let price = price.expect("it fits");
             let part = |price: Amount, count: u32| (price.0 * u64::from(count)).div_ceil(1000);
             let prices = order.prices;
             let sum = part(prices.input, prompt - cached) + part(prices.cached_input, cached)

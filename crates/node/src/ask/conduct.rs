@@ -93,7 +93,7 @@ impl<'a> Conduct<'a> {
         end_of_text: Vec<Token>,
         policy: Policy,
     ) -> Result<(Outcome, String), AskError> {
-        let mut client = Client::new(job, end_of_text, policy, self.errand.offers.clone());
+        let mut client = Client::new(job, end_of_text, policy, self.errand.chosen.offers.clone());
         if let Some((late, left)) = self.errand.meeting.latecomers() {
             client = client.awaiting(self.clock.now() + left.as_millis() as u64);
             self.hear(late);
@@ -183,7 +183,7 @@ impl<'a> Conduct<'a> {
         paid: Amount,
     ) -> Result<(), String> {
         let cashier = self.node.cashier().ok_or("no wallet is open")?;
-        let voucher = cashier.draw(channel, more, usage)?;
+        let voucher = cashier.draw(channel, more, usage, self.errand.caller.as_ref())?;
         if let Some(link) = self.links.get(&attempt) {
             link.send(&ClientFrame::Pay { paid, voucher }).await;
         }

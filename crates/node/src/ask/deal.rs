@@ -2,7 +2,8 @@
 
 use super::errand::Errand;
 use crate::assemble::Node;
-use crate::carry::{Carried, Heard};
+use crate::callers::Caller;
+use crate::carry;
 use crate::cashier::{Cashier, Opened};
 use mutirao_ledger::cell::CellId;
 use mutirao_ledger::commit::Opening;
@@ -13,27 +14,28 @@ use mutirao_net::{Net, Ticket};
 use mutirao_wire::{Amount, Decode, Encode, Job, ModelId, PeerKey, Privacy};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tokio::sync::mpsc;
 
 /// Providers to whom a channel is held open for one question: the best, and who takes over.
 const CHANNELS: usize = 2;
 /// How long a provider may take: it looks at the ledger.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// What is said of a reply to another question.
+const OTHER: &str = "it answered something else than it was asked";
 
 impl Node {
     /// The most that an answer may cost now; nothing without an open wallet.
-    pub(super) fn cap(&self) -> Amount {
+    pub(super) fn cap(&self, caller: Option<&Caller>) -> Amount {
         let Some(cashier) = self.cashier() else { return Amount::ZERO };
         if self.config().privacy == Privacy::Local {
             return Amount::ZERO;
         }
-        cashier.left_today().min(self.config().max_price)
+        cashier.left_today(caller).min(self.config().max_price)
     }
 
     /// The channels of a question; new ones where none leads to one of the best providers.
     pub(super) async fn means(&self, errand: &Errand, job: &Job) -> BTreeMap<PeerKey, Means> {
         let Some(cashier) = self.cashier() else { return BTreeMap::new() };
-        let priced = errand.offers.iter().filter(|signed| !signed.offer.prices.are_free());
+        let priced = errand.chosen.offers.iter().filter(|signed| !signed.offer.prices.are_free());
         let peers: Vec<PeerKey> = priced.map(|signed| signed.offer.provider).collect();
         let mut means = cashier.means(job.model, &peers);
         for peer in peers.into_iter().take(CHANNELS) {
@@ -95,7 +97,7 @@ impl Node {
 
     /// Creators get what they published, whatever a provider says.
     // spec: SESSION-7.7
-    fn acceptable(&self, terms: Terms, model: ModelId) -> Result<Terms, String> {
+    pub(crate) fn acceptable(&self, terms: Terms, model: ModelId) -> Result<Terms, String> {
         let published = self.royalties(model).map_err(|error| error.to_string())?;
         let most = self.config().channel_deposit;
         if !published.is_empty() && published != terms.royalties {
@@ -114,7 +116,7 @@ impl Node {
 fn refused(reply: &Reply) -> String {
     match reply {
         Reply::No(why) => why.clone(),
-        _ => "it answered something else than it was asked".into(),
+        _ => OTHER.into(),
     }
 }
 
@@ -151,25 +153,14 @@ async fn exchange(errand: &Errand, peer: &PeerKey, ask: &Ask) -> Result<Reply, S
 }
 
 async fn exchange_with(net: &dyn Net, ticket: &Ticket, ask: &Ask) -> Result<Reply, String> {
-    let asking = async {
-        let link = net.dial(ticket).await.map_err(|error| error.to_string())?;
-        let (heard, mut inbox) = mpsc::channel(1);
-        let carried = Carried::start(link, move |frame: Heard<ProviderFrame>| {
-            let heard = heard.clone();
-            async move { heard.send(frame).await.is_ok() }
-        });
-        carried.send(&ClientFrame::Deal(ask.to_bytes())).await;
-        let reply = inbox.recv().await;
-        carried.hang_up();
-        match reply {
-            Some(Heard::Frame(ProviderFrame::Deal(words))) => {
-                Reply::from_bytes(&words).map_err(|error| format!("no reply: {error}"))
-            }
-            Some(Heard::Frame(ProviderFrame::Refused { reason, .. })) => Err(reason),
-            Some(Heard::Gone(why) | Heard::Garbage(why)) => Err(why),
-            _ => Err("it answered something else than it was asked".into()),
+    let question = ClientFrame::Deal(ask.to_bytes());
+    let asking = tokio::time::timeout(PATIENCE, carry::ask_once(net, ticket, &question)).await;
+    let reply = asking.map_err(|_| "it did not answer".to_owned())?;
+    match reply.map_err(|error| error.to_string())? {
+        ProviderFrame::Deal(words) => {
+            Reply::from_bytes(&words).map_err(|error| format!("no reply: {error}"))
         }
-    };
-    let limit = tokio::time::timeout(PATIENCE, asking).await;
-    limit.map_err(|_| "it did not answer".to_owned())?
+        ProviderFrame::Refused { reason, .. } => Err(reason),
+        _ => Err(OTHER.into()),
+    }
 }

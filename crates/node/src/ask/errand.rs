@@ -2,7 +2,8 @@
 
 use super::meeting::Meeting;
 use crate::assemble::Node;
-use crate::carry::{Carried, Heard};
+use crate::callers::Caller;
+use crate::carry;
 use crate::clock::Clock;
 use crate::files::FileError;
 use crate::keys::KeyError;
@@ -21,7 +22,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 /// Longest wait for a provider's offers.
@@ -124,12 +124,10 @@ pub enum AskError {
 /// The providers of one question.
 pub(super) struct Errand {
     pub(super) meeting: Meeting,
-    /// Those who may be asked, best first.
-    pub(super) offers: Vec<SignedOffer>,
-    /// Why in this order.
-    pub(super) weighed: Vec<quote::Weighed>,
-    /// Those who may not, and why.
-    pub(super) unfit: Vec<(PeerKey, &'static str)>,
+    /// Who asks, if it is not the owner.
+    pub(super) caller: Option<Caller>,
+    /// Those who may be asked, best first, and why the others may not.
+    pub(super) chosen: quote::Route,
     privacy: Privacy,
     /// The most that the answer may cost.
     pub(super) cap: Amount,
@@ -143,50 +141,40 @@ impl Errand {
     /// Finds who may answer `job`, on the node's privacy level.
     pub(super) async fn prepare(
         node: &Node,
+        caller: Option<&Caller>,
         opened: &Opened,
         job: &Job,
         clock: Clock,
     ) -> Result<Self, AskError> {
         let meeting = Meeting::find(node, opened, clock).await?;
-        Self::choose(node, meeting, job, clock).await
+        Self::choose(node, caller, meeting, job, clock).await
     }
 
     /// Keeps the offers that fit the job.
     pub(super) async fn choose(
         node: &Node,
+        caller: Option<&Caller>,
         meeting: Meeting,
         job: &Job,
         clock: Clock,
     ) -> Result<Self, AskError> {
         let (privacy, standing) = (node.config().privacy, node.standing()?);
-        let offers = meeting.offers.clone();
-        let (cap, means) = (node.cap(), BTreeMap::new());
-        let (offers_first, weighed, unfit) = (Vec::new(), Vec::new(), Vec::new());
-        let errand = Self {
-            meeting,
-            offers: offers_first,
-            weighed,
-            unfit,
-            privacy,
-            cap,
-            means,
-            standing,
-            clock,
-        };
-        let route = errand.route(job, offers);
-        if route.offers.is_empty() {
+        let (offers, cap) = (meeting.offers.clone(), node.cap(caller));
+        let (chosen, means) = (quote::Route::default(), BTreeMap::new());
+        let caller = caller.cloned();
+        let errand = Self { meeting, caller, chosen, privacy, cap, means, standing, clock };
+        let chosen = errand.route(job, offers);
+        if chosen.offers.is_empty() {
             let unfit = |(peer, why): &(PeerKey, quote::Unfit)| {
                 format!("{}: {}", peer.short(), why.words())
             };
-            let unfit = route.unfit.iter().map(unfit);
+            let unfit = chosen.unfit.iter().map(unfit);
             let silent = errand.meeting.silent.iter().cloned();
             let reasons: Vec<String> = silent.chain(unfit).collect();
             errand.meeting.end().await;
             return Err(AskError::NobodyFits { reasons: reasons.join("; ") });
         }
-        let unfit = route.unfit.iter().map(|(peer, why)| (*peer, why.words())).collect();
-        let (offers, weighed) = (route.offers, route.weighed);
-        let errand = Self { offers, weighed, unfit, ..errand };
+        let errand = Self { chosen, ..errand };
         let means = node.means(&errand, job).await;
         Ok(Self { means, ..errand })
     }
@@ -202,7 +190,7 @@ impl Errand {
 
     /// Providers whose answers were never audited, those who have not offered yet among them.
     pub(super) fn newcomers(&self) -> BTreeSet<PeerKey> {
-        let providers = self.offers.iter().map(|signed| signed.offer.provider);
+        let providers = self.chosen.offers.iter().map(|signed| signed.offer.provider);
         let all = providers.chain(self.meeting.tickets.keys().copied());
         all.filter(|provider| self.standing.standing().is_new(provider)).collect()
     }
@@ -255,18 +243,9 @@ pub(crate) async fn fetch_offers(
 }
 
 async fn offers_of(net: &dyn Net, ticket: &Ticket) -> Result<Vec<SignedOffer>, NetError> {
-    let link = net.dial(ticket).await?;
-    let (heard, mut inbox) = mpsc::channel(1);
-    let carried = Carried::start(link, move |frame: Heard<ProviderFrame>| {
-        let heard = heard.clone();
-        async move { heard.send(frame).await.is_ok() }
-    });
-    carried.send(&ClientFrame::GetOffers).await;
-    let reply = inbox.recv().await;
-    carried.hang_up();
-    match reply {
-        Some(Heard::Frame(ProviderFrame::Offers(offers))) => Ok(offers),
-        Some(Heard::Gone(reason)) => Err(NetError::Unreachable { peer: ticket.key(), reason }),
+    match carry::ask_once(net, ticket, &ClientFrame::GetOffers).await {
+        Ok(ProviderFrame::Offers(offers)) => Ok(offers),
+        Err(error @ NetError::Unreachable { .. }) => Err(error),
         _ => Err(NetError::Broken { reason: "it answered something else than offers".into() }),
     }
 }

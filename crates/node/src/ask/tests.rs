@@ -5,7 +5,7 @@ mod faults;
 mod late;
 mod liar;
 mod owner;
-mod paid;
+pub(crate) mod paid;
 
 use super::*;
 use crate::config::{Config, Home, Mode, Settings};
@@ -124,7 +124,7 @@ impl Circle {
         let tickets = self.tickets.clone();
         let memory = self.client.standing()?;
         let meeting = Meeting::remembering(self.net(), tickets, memory).await?;
-        let errand = Errand::choose(&self.client, meeting, &job, clock).await?;
+        let errand = Errand::choose(&self.client, None, meeting, &job, clock).await?;
         self.client.ask_on(&errand, opened, question, job, watch).await
     }
 }

@@ -52,6 +52,17 @@ impl Cashier {
         self.vouchers().redeem(link, channel, paid, voucher)
     }
 
+    /// What requests and orders took of a channel in all, those that run among them.
+    pub(crate) fn settled(&self, channel: ChannelId) -> Amount {
+        self.vouchers().settled(channel)
+    }
+
+    /// A request ended that took so much of what was set aside for it.
+    pub(crate) async fn charge(&self, link: u64, channel: ChannelId, price: Amount) {
+        self.vouchers().charge(link, channel, price);
+        self.ended(link, channel).await;
+    }
+
     /// An order ended.
     pub(crate) async fn ended(&self, link: u64, channel: ChannelId) {
         let cashier = self.clone();

@@ -1,11 +1,12 @@
 //! Paying: channels towards providers.
 
-use super::vouchers::Lane;
+use super::vouchers::{Lane, Vouchers};
 use super::{Cashier, CashierError, Desk, Way, cell};
+use crate::callers::Caller;
 use mutirao_ledger::cell::CellId;
 use mutirao_ledger::cell::channel::{OpenPlan, Voucher};
 use mutirao_ledger::commit::Opening;
-use mutirao_ledger::deal::Terms;
+use mutirao_ledger::deal::{Ask, Terms};
 use mutirao_ledger::rules::Height;
 use mutirao_market::session::client::Means;
 use mutirao_wallet::send::SendError;
@@ -20,6 +21,13 @@ use std::collections::BTreeMap;
 const WAYS: &str = "ways";
 const WAYS_BYTES_MAX: usize = 1 << 20;
 const WAYS_MAX: usize = 4096;
+/// Bytes of a sealed tab at most.
+const TAB_BYTES_MAX: usize = 256;
+
+/// The file of what requests took of a channel.
+fn tab(channel: ChannelId) -> String {
+    format!("tab-{}", channel.0.hex())
+}
 
 /// A channel that stands on the ledger, and what its payee has to be told.
 #[derive(Debug)]
@@ -30,9 +38,9 @@ pub(crate) struct Opened {
 }
 
 impl Cashier {
-    /// What may still be spent today; nothing where that cannot be read.
-    pub(crate) fn left_today(&self) -> Amount {
-        self.vouchers().left_today().unwrap_or_else(|error| {
+    /// What may still be spent today, by whoever asks; nothing where that cannot be read.
+    pub(crate) fn left_today(&self, caller: Option<&Caller>) -> Amount {
+        self.vouchers().left_today(caller).unwrap_or_else(|error| {
             tracing::error!(%error, "what was spent today cannot be read; nothing more is");
             Amount::ZERO
         })
@@ -73,6 +81,40 @@ impl Cashier {
         self.ask(move |desk| desk.remember(way, last.as_ref())).await?
     }
 
+    /// What was drawn of a channel so far.
+    pub(crate) fn drawn(&self, channel: ChannelId) -> Amount {
+        let vouchers = self.vouchers();
+        let lane = vouchers.lanes.get(&cell(channel));
+        lane.map_or(Amount::ZERO, |lane| lane.drawer.progress().paid)
+    }
+
+    /// What the payee of a channel says that requests took of it, as it was heard last.
+    pub(crate) fn tab(&self, channel: ChannelId) -> Amount {
+        let kept = self.vouchers().notes.read(&tab(channel), TAB_BYTES_MAX);
+        kept.ok().flatten().unwrap_or_default()
+    }
+
+    /// Remembers that. A tab that is lost costs a question more.
+    pub(crate) fn keep_tab(&self, channel: ChannelId, settled: Amount) {
+        let mut vouchers = self.vouchers();
+        let Vouchers { notes, chance, .. } = &mut *vouchers;
+        if let Err(error) = notes.keep(&tab(channel), &settled, false, chance) {
+            tracing::warn!(%error, "what requests took of a channel was not written down");
+        }
+    }
+
+    /// The words that show a channel to its payee once more.
+    ///
+    /// # Errors
+    /// [`CashierError`].
+    pub(crate) async fn shown_again(
+        &self,
+        channel: ChannelId,
+        model: ModelId,
+    ) -> Result<Vec<u8>, CashierError> {
+        self.ask(move |desk| desk.shown_again(cell(channel), model)).await?
+    }
+
     /// Draws a voucher: its bytes as they go into a frame. No ledger is asked.
     ///
     /// # Errors
@@ -82,8 +124,9 @@ impl Cashier {
         channel: ChannelId,
         more: Amount,
         usage: Digest,
+        caller: Option<&Caller>,
     ) -> Result<Vec<u8>, String> {
-        self.vouchers().draw(channel, more, usage)
+        self.vouchers().draw(channel, more, usage, caller)
     }
 
     /// Waits for the disk: an answer is paid.
@@ -160,6 +203,13 @@ impl Desk {
         Ok(Opened { channel: id, number, told })
     }
 
+    fn shown_again(&mut self, channel: CellId, model: ModelId) -> Result<Vec<u8>, CashierError> {
+        let way = self.ways()?.into_iter().find(|way| way.channel == channel);
+        let number = way.map(|way| way.number).ok_or(CashierError::Gone)?;
+        let told = self.purse.wallet().told(channel)?;
+        Ok(Ask::Take { model, channel, number, told }.to_bytes())
+    }
+
     fn remember(&mut self, way: Way, last: Option<&Voucher>) -> Result<(), CashierError> {
         self.ready_lane(way)?;
         if let Some(last) = last {
@@ -173,7 +223,7 @@ impl Desk {
     }
 }
 
-fn ways(wallet: &Wallet) -> Result<Vec<Way>, WalletError> {
+pub(super) fn ways(wallet: &Wallet) -> Result<Vec<Way>, WalletError> {
     let ways: Option<Ways> = wallet.notes().read(WAYS, WAYS_BYTES_MAX)?;
     Ok(ways.map(|ways| ways.0).unwrap_or_default())
 }

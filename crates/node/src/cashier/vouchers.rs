@@ -3,6 +3,7 @@
 //! Whoever holds the lock does a signature, a check or a small file, some hundred microseconds.
 
 use super::{Way, cell, named};
+use crate::callers::Caller;
 use mutirao_chain::Chance;
 use mutirao_ledger::cell::CellId;
 use mutirao_ledger::cell::channel::{Drawer, Drawn, Holder, Voucher, VoucherError};
@@ -11,25 +12,76 @@ use mutirao_market::session::client::Means;
 use mutirao_wallet::WalletError;
 use mutirao_wallet::earning::Earning;
 use mutirao_wallet::notes::Notes;
-use mutirao_wire::{Amount, ChannelId, Decode, Digest, Encode, ModelId, PeerKey, record};
+use mutirao_wire::codec::put_list;
+use mutirao_wire::{
+    Amount, ChannelId, Decode, DecodeError, Digest, Encode, ModelId, PeerKey, Reader, record,
+};
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The file that counts what was spent today.
-const SPENT: &str = "spent";
-const SPENT_BYTES_MAX: usize = 256;
+const SPENT: &str = "spent-today";
+const SPENT_BYTES_MAX: usize = 1 << 17;
+/// Callers of one day at most.
+const CALLERS_MAX: usize = 2048;
 const DAY_SECONDS: u64 = 86_400;
 /// Blocks before its end in which a channel is not used any more: its payee closes it by then.
 const MARGIN: u64 = 8;
 
 /// Spent in one day, by universal time: the cap of a day outlives the process that counts it.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Spent {
     day: u64,
     amount: Amount,
+    /// How much of it for whom.
+    callers: Vec<SpentFor>,
 }
 
-record!(Spent { day, amount });
+/// Spent for one caller.
+#[derive(Debug, Clone, Copy)]
+struct SpentFor {
+    caller: Digest,
+    amount: Amount,
+}
+
+record!(SpentFor { caller, amount });
+
+impl Encode for Spent {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.day.encode(out);
+        self.amount.encode(out);
+        put_list(out, &self.callers);
+    }
+}
+impl Decode for Spent {
+    fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (day, amount) = (u64::decode(input)?, Amount::decode(input)?);
+        Ok(Self { day, amount, callers: input.list("callers", CALLERS_MAX)? })
+    }
+}
+
+impl Spent {
+    /// Notes so much more, within the caps of the day and of whoever asks.
+    fn add(&mut self, more: Amount, daily: Amount, caller: Option<&Caller>) -> Result<(), String> {
+        self.amount = Amount(self.amount.0.saturating_add(more.0));
+        if self.amount > daily {
+            return Err(format!("{daily} may be spent in a day"));
+        }
+        let Some(caller) = caller else { return Ok(()) };
+        let amount = Amount(self.of(caller).0.saturating_add(more.0));
+        if amount > caller.daily {
+            return Err(format!("the key {:?} may spend {} in a day", caller.name, caller.daily));
+        }
+        self.callers.retain(|known| known.caller != caller.digest());
+        self.callers.push(SpentFor { caller: caller.digest(), amount });
+        Ok(())
+    }
+
+    fn of(&self, caller: &Caller) -> Amount {
+        let known = self.callers.iter().find(|known| known.caller == caller.digest());
+        known.map_or(Amount::ZERO, |known| known.amount)
+    }
+}
 
 fn today() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -98,15 +150,18 @@ pub(super) struct Vouchers {
 }
 
 impl Vouchers {
-    /// What may still be spent today.
-    pub fn left_today(&self) -> Result<Amount, WalletError> {
-        Ok(self.daily.saturating_sub(self.spent()?.amount))
+    /// What may still be spent today, by whoever asks.
+    pub fn left_today(&self, caller: Option<&Caller>) -> Result<Amount, WalletError> {
+        let spent = self.spent()?;
+        let left = self.daily.saturating_sub(spent.amount);
+        let own = caller.map(|caller| caller.daily.saturating_sub(spent.of(caller)));
+        Ok(own.map_or(left, |own| own.min(left)))
     }
 
     fn spent(&self) -> Result<Spent, WalletError> {
         let kept: Spent = self.notes.read(SPENT, SPENT_BYTES_MAX)?.unwrap_or_default();
         let day = today();
-        Ok(if kept.day == day { kept } else { Spent { day, amount: Amount::ZERO } })
+        Ok(if kept.day == day { kept } else { Spent { day, ..Spent::default() } })
     }
 
     /// The channels that lead to these providers for a model, and what is left in them.
@@ -126,14 +181,12 @@ impl Vouchers {
         channel: ChannelId,
         more: Amount,
         usage: Digest,
+        caller: Option<&Caller>,
     ) -> Result<Vec<u8>, String> {
         let id = cell(channel);
         let words = |error: WalletError| error.to_string();
         let mut spent = self.spent().map_err(words)?;
-        spent.amount = Amount(spent.amount.0.saturating_add(more.0));
-        if spent.amount > self.daily {
-            return Err(format!("{} may be spent in a day", self.daily));
-        }
+        spent.add(more, self.daily, caller)?;
         let lane = self.lanes.get_mut(&id).ok_or("no such channel")?;
         let drawn = lane.drawer.draw(more, usage, &mut self.chance);
         let drawn = drawn.map_err(|error| error.to_string())?;
@@ -190,6 +243,19 @@ impl Vouchers {
         let paid = Amount(order.claimed);
         self.keep_earned(id, false).map_err(|error| error.to_string())?;
         Ok(paid)
+    }
+
+    /// What is taken of a channel.
+    pub fn settled(&self, channel: ChannelId) -> Amount {
+        Amount(self.shops.get(&cell(channel)).map_or(0, Shop::claimed))
+    }
+
+    /// What an order takes in the end, of what it claimed.
+    pub fn charge(&mut self, link: u64, channel: ChannelId, price: Amount) {
+        let shop = self.shops.get_mut(&cell(channel));
+        if let Some(order) = shop.and_then(|shop| shop.running.get_mut(&link)) {
+            order.claimed = order.claimed.min(price.0);
+        }
     }
 
     /// An order ended.

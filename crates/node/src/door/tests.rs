@@ -1,7 +1,9 @@
 //! The door with the real node behind it: who may enter, and what stock clients get.
 
 mod ollama;
+mod paid;
 mod responses;
+mod sold;
 
 use super::*;
 use crate::config::{Config, Home, Settings};

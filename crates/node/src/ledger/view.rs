@@ -125,7 +125,7 @@ pub fn outsider(path: &Path) -> Result<Outsider, ViewError> {
     let mut seen = Vec::new();
     while let Some((block, encoded)) = blocks.next_block()? {
         bytes += 4 + encoded.len() as u64;
-        seen.push(see(&block, encoded.len()));
+        seen.push(see(&block));
     }
     let genesis = blocks.genesis();
     Ok(Outsider {
@@ -137,11 +137,12 @@ pub fn outsider(path: &Path) -> Result<Outsider, ViewError> {
     })
 }
 
-fn see(block: &Sealed, bytes: usize) -> SeenBlock {
+/// What a stranger sees of a block.
+pub(crate) fn see(block: &Sealed) -> SeenBlock {
     SeenBlock {
         height: block.header.height.0,
         time_ms: block.header.time,
-        bytes,
+        bytes: block.to_bytes().len(),
         transactions: block.transactions.iter().map(see_transaction).collect(),
     }
 }

@@ -1,7 +1,7 @@
 //! Channels that this wallet opened: what it needs to draw vouchers and to take back the rest.
 
 use mutirao_ledger::cell::CellId;
-use mutirao_ledger::cell::channel::{Channel, PARTS_MAX, ROYALTIES_MAX};
+use mutirao_ledger::cell::channel::{PARTS_MAX, ROYALTIES_MAX};
 use mutirao_ledger::cell::keepsake::Keepsake;
 use mutirao_ledger::cell::till::Share;
 use mutirao_ledger::curve::Point;
@@ -30,13 +30,6 @@ impl OwnChannel {
     #[must_use]
     pub fn deposit(&self) -> Amount {
         Amount(self.kept.iter().fold(0, |sum, kept| sum.saturating_add(kept.amount.0)))
-    }
-
-    /// Whether that cell is this channel, with all that was put in.
-    #[must_use]
-    pub fn is(&self, channel: &Channel) -> bool {
-        (self.payee, self.expiry) == (channel.payee, channel.expiry)
-            && self.royalties == channel.royalties
     }
 }
 

@@ -25,6 +25,7 @@ struct Street {
     creator: Person,
     tills: [CellId; 2],
     channel: CellId,
+    number: u64,
 }
 
 fn read(person: &mut Person, chain: &mut Chain) {
@@ -80,8 +81,9 @@ impl Street {
             wallet.prepare_channel(open, chain, rng).unwrap()
         });
         let channel = payer.wallet.channels()[0].cell;
-        let mut street = Self { chain, payer, payee, creator, tills: [till, ancestor], channel };
-        street.receive(number).unwrap();
+        let tills = [till, ancestor];
+        let mut street = Self { chain, payer, payee, creator, tills, channel, number };
+        street.receive().unwrap();
         street
     }
 
@@ -90,11 +92,11 @@ impl Street {
         Terms { royalties, deposit: Amount(10_000), expiry: Height(30) }
     }
 
-    fn receive(&mut self, number: u64) -> Result<Earning, WalletError> {
+    fn receive(&mut self) -> Result<Earning, WalletError> {
         let (told, terms) = (self.payer.wallet.told(self.channel).unwrap(), self.terms());
         read(&mut self.payee, &mut self.chain);
         let Person { wallet, rng, .. } = &mut self.payee;
-        wallet.receive_channel(self.channel, (number, told), &terms, &mut self.chain, rng)
+        wallet.receive_channel(self.channel, (self.number, told), &terms, &mut self.chain, rng)
     }
 
     /// The payer draws; what leaves its machine.
@@ -178,7 +180,7 @@ fn a_channel_can_be_topped_up_and_all_of_it_paid() {
     step(&mut street.payer, &mut street.chain, |wallet, chain, rng| {
         wallet.prepare_top_up(channel, Amount(5_000), chain, rng).unwrap()
     });
-    street.receive(0).unwrap();
+    street.receive().unwrap();
     street.pay(6_000);
     let payee = street.payee.spendable();
     let fee = street.close();
@@ -284,13 +286,13 @@ fn of_a_close_and_a_refund_in_one_block_one_counts() {
 fn a_channel_that_is_not_as_agreed_is_not_taken() {
     let mut street = Street::new();
     let told = street.payer.wallet.told(street.channel).unwrap();
-    let good = street.terms();
+    let (good, number) = (street.terms(), street.number);
     let cases = [
-        (0, told.clone(), Terms { royalties: vec![], ..good.clone() }, "royalties"),
-        (0, told.clone(), Terms { deposit: Amount(20_001), ..good.clone() }, "too little"),
-        (0, vec![], good.clone(), "too little"),
-        (0, told.clone(), Terms { expiry: Height(41), ..good.clone() }, "too early"),
-        (1, told, good, "another payee"),
+        (number, told.clone(), Terms { royalties: vec![], ..good.clone() }, "royalties"),
+        (number, told.clone(), Terms { deposit: Amount(20_001), ..good.clone() }, "too little"),
+        (number, vec![], good.clone(), "too little"),
+        (number, told.clone(), Terms { expiry: Height(41), ..good.clone() }, "too early"),
+        (number ^ 1, told, good, "another payee"),
     ];
     let Person { wallet, rng, .. } = &mut street.payee;
     for (number, told, terms, word) in cases {
@@ -388,7 +390,7 @@ impl Street {
                     },
                 );
                 if fee > 0 {
-                    let _ = self.receive(0);
+                    let _ = self.receive();
                 }
                 fee
             }

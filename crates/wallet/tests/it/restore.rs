@@ -7,7 +7,6 @@ use mutirao_ledger::cell::till::{DepositPlan, OpenPlan};
 use mutirao_ledger::key::SubaddressIndex;
 use mutirao_ledger::key::address::Network;
 use mutirao_ledger::note::To;
-use mutirao_ledger::rules::FeeLevel;
 use mutirao_ledger::service::Question;
 use mutirao_wallet::book::LOOK_AHEAD;
 use mutirao_wallet::history::Kind;
@@ -15,10 +14,6 @@ use mutirao_wallet::keys::Keys;
 use mutirao_wallet::send::Order;
 use mutirao_wallet::words::Words;
 use mutirao_wire::{Amount, Digest};
-
-fn plan(plan: Plan) -> Order {
-    Order { payments: vec![], plans: vec![plan], level: FeeLevel::Normal }
-}
 
 fn step(person: &mut Person, order: &Order, chain: &mut Chain) {
     person.act(order, chain).unwrap();
@@ -40,20 +35,20 @@ fn past() -> (Chain, Person, Person) {
     ana.read(&mut chain).unwrap();
 
     let key = ana.wallet.spender().unwrap().till_key(0);
-    step(&mut ana, &plan(Plan::OpenTill(OpenPlan { key, shares: vec![] })), &mut chain);
+    step(&mut ana, &Order::plan(Plan::OpenTill(OpenPlan { key, shares: vec![] })), &mut chain);
     for name in [7, 8] {
         let register = RegisterPlan { name: Digest([name; 32]), to: To::Own };
-        step(&mut ana, &plan(Plan::Register(register)), &mut chain);
+        step(&mut ana, &Order::plan(Plan::Register(register)), &mut chain);
     }
     let deed = ana.wallet.book().deeds[0].clone();
     let owner = ana.wallet.book().at(deed.owner).unwrap().note.clone();
     let to = To::Address(rui.address());
     let transfer = TransferPlan { deed: deed.cell, opening: deed.opening, owner, to };
-    step(&mut ana, &plan(Plan::Transfer(transfer)), &mut chain);
+    step(&mut ana, &Order::plan(Plan::Transfer(transfer)), &mut chain);
     let till = ana.wallet.book().tills[0].cell;
     let deposit = DepositPlan { till, amount: Amount(700), royalty: None };
     rui.read(&mut chain).unwrap();
-    step(&mut rui, &plan(Plan::Deposit(deposit)), &mut chain);
+    step(&mut rui, &Order::plan(Plan::Deposit(deposit)), &mut chain);
     ana.read(&mut chain).unwrap();
     (chain, ana, rui)
 }
@@ -106,7 +101,7 @@ fn a_restored_wallet_moves_what_it_found() {
     let owner = again.wallet.book().at(deed.owner).unwrap().note.clone();
     let to = To::Address(rui.address());
     let transfer = TransferPlan { deed: deed.cell, opening: deed.opening, owner, to };
-    step(&mut again, &plan(Plan::Transfer(transfer)), &mut chain);
+    step(&mut again, &Order::plan(Plan::Transfer(transfer)), &mut chain);
     rui.read(&mut chain).unwrap();
     assert_eq!((again.wallet.book().deeds.len(), rui.wallet.book().deeds.len()), (0, 2));
 }

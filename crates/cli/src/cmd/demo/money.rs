@@ -3,6 +3,7 @@
 //!
 //! The ledger runs as a process of its own and is reached over QUIC on loopback.
 
+use super::process::{Process, this_program};
 use crate::print::Printer;
 use anyhow::{Context, ensure};
 use mutirao_ledger::key::SubaddressIndex;
@@ -18,9 +19,7 @@ use mutirao_wallet::keystore::Password;
 use mutirao_wallet::send::Order;
 use mutirao_wire::Amount;
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 /// What the test network gives.
 const GIVEN: Amount = Amount(100_000_000);
@@ -33,38 +32,22 @@ pub(super) const PASSWORD: &str = "only for this demonstration";
 
 /// The process that keeps the ledger; it ends with this value.
 pub(super) struct Keeper {
-    process: Child,
+    _process: Process,
     pub(super) ticket: String,
 }
 
 impl Keeper {
     pub(super) fn start(data: &Path, genesis: Option<&Path>) -> anyhow::Result<Self> {
-        let program = std::env::current_exe().context("cannot find this program")?;
         let genesis = genesis.map(|file| [OsStr::new("--genesis"), file.as_os_str()]);
-        let mut process = Command::new(program)
+        let mut command = this_program()?;
+        command
             .args(["chain", "run", "--json", "--gather-ms", "20", "--threads", "1"])
             .args(["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data-dir"])
             .arg(data)
-            .args(genesis.into_iter().flatten())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot start a ledger")?;
-        let output = process.stdout.take().context("a ledger without output")?;
-        let mut keeper = Self { process, ticket: String::new() };
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line).context("the ledger said nothing")?;
-        let said: serde_json::Value =
-            serde_json::from_str(&line).context("the ledger did not start; see above")?;
-        keeper.ticket = said["ticket"].as_str().unwrap_or_default().to_owned();
-        Ok(keeper)
-    }
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+            .args(genesis.into_iter().flatten());
+        let process = Process::start(&mut command, "a ledger")?;
+        let ticket = process.text("ticket")?;
+        Ok(Self { _process: process, ticket })
     }
 }
 

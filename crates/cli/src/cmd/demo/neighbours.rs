@@ -1,13 +1,11 @@
 //! The three providers of the demonstration, each a process of its own.
 
-use anyhow::Context;
-use std::io::{BufRead, BufReader};
+use super::process::{Process, this_program};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 /// One provider's process.
 struct Neighbour {
-    process: Child,
+    _process: Process,
     key: String,
     ticket: String,
 }
@@ -38,29 +36,14 @@ impl Neighbours {
 
 impl Neighbour {
     fn start(data: &Path, pace: u32) -> anyhow::Result<Self> {
-        let program = std::env::current_exe().context("cannot find this program")?;
-        let mut process = Command::new(program)
+        let mut command = this_program()?;
+        command
             .args(["provide", "--json", "--throw-away-keys", "--listen", "127.0.0.1:0"])
             .args(["--threads", "1", "--pace", &pace.to_string(), "--data-dir"])
             .arg(data)
-            .env("MUTIRAO_RUN_ON_BATTERIES", "true")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot start a provider")?;
-        let output = process.stdout.take().context("a provider without output")?;
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line).context("a provider said nothing")?;
-        let said: serde_json::Value =
-            serde_json::from_str(&line).context("a provider did not start; see above")?;
-        let field = |name: &str| said[name].as_str().unwrap_or_default().to_owned();
-        Ok(Self { process, key: field("provider"), ticket: field("ticket") })
-    }
-}
-
-impl Drop for Neighbour {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+            .env("MUTIRAO_RUN_ON_BATTERIES", "true");
+        let process = Process::start(&mut command, "a provider")?;
+        let (key, ticket) = (process.text("provider")?, process.text("ticket")?);
+        Ok(Self { _process: process, key, ticket })
     }
 }

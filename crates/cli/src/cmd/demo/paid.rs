@@ -5,6 +5,7 @@
 //! process of its own with a home of its own.
 
 use super::money::{Keeper, PASSWORD};
+use super::process::{Process, text, this_program};
 use super::{LONG, question};
 use crate::cmd::run;
 use crate::print::Printer;
@@ -17,20 +18,20 @@ use mutirao_node::ledger::{self, view};
 use mutirao_wallet::keystore::Password;
 use mutirao_wire::{Amount, PeerKey, Privacy};
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 /// Blocks in an epoch of tills: short, so that a demonstration need not wait for one.
 const EPOCH: u64 = 4;
 /// What the test network gives each of them, in tijolos.
 const GIVEN: &str = "3";
 /// Tijolos for 1000 tokens: read, written, checked.
-const PRICES: [(&str, &str); 3] =
-    [("--price-input", "0.1"), ("--price-output", "0.5"), ("--price-attest", "0.25")];
+const INPUT: Amount = Amount(100_000);
+const OUTPUT: Amount = Amount(500_000);
+const ATTEST: Amount = Amount(250_000);
 /// What the creator gets of every paid answer, in per cent, and its ancestor of that.
-const ROYALTY: &str = "5";
-const LINEAGE: &str = "20";
+const ROYALTY: u64 = 5;
+const LINEAGE: u64 = 20;
 /// The provider dies once this many tokens were shown.
 const TOKENS_BEFORE_DEATH: usize = 40;
 
@@ -53,8 +54,7 @@ impl Person {
     }
 
     fn command(&self, words: &[&str]) -> anyhow::Result<Command> {
-        let mut command =
-            Command::new(std::env::current_exe().context("cannot find this program")?);
+        let mut command = this_program()?;
         command.args(words).args(["--json", "--threads", "1", "--data-dir"]).arg(&self.home);
         command.arg("--password-file").arg(self.home.join("password"));
         command.args(["--ledger", &self.ledger]).stdin(Stdio::null());
@@ -79,47 +79,31 @@ fn number(said: &Value, field: &str) -> anyhow::Result<u64> {
     said[field].as_u64().with_context(|| format!("no {field} in {said}"))
 }
 
-fn text(said: &Value, field: &str) -> anyhow::Result<String> {
-    Ok(said[field].as_str().with_context(|| format!("no {field} in {said}"))?.to_owned())
-}
-
 /// A provider that wants to be paid.
 struct Seller {
     person: Person,
-    process: Child,
+    process: Process,
     key: String,
     ticket: String,
 }
 
 impl Seller {
     fn start(person: Person, pace: u32) -> anyhow::Result<Self> {
-        let pace = pace.to_string();
-        let mut words = vec!["provide", "--listen", "127.0.0.1:0", "--pace", &pace];
-        words.extend(PRICES.iter().flat_map(|(flag, price)| [*flag, *price]));
-        let mut command = person.command(&words)?;
-        let mut process = command
-            .env("MUTIRAO_RUN_ON_BATTERIES", "true")
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot start a provider")?;
-        let output = process.stdout.take().context("a provider without output")?;
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line).context("a provider said nothing")?;
-        let said: Value =
-            serde_json::from_str(&line).context("a provider did not start; see above")?;
-        let (key, ticket) = (text(&said, "provider")?, text(&said, "ticket")?);
+        let mut command = person.command(&["provide", "--listen", "127.0.0.1:0"])?;
+        command.args(["--pace", &pace.to_string()]);
+        for (flag, price) in [("input", INPUT), ("output", OUTPUT), ("attest", ATTEST)] {
+            let price = price.to_string();
+            command.args([format!("--price-{flag}"), price.trim_end_matches(" TJ").to_owned()]);
+        }
+        command.env("MUTIRAO_RUN_ON_BATTERIES", "true");
+        let process = Process::start(&mut command, "a provider")?;
+        let (key, ticket) = (process.text("provider")?, process.text("ticket")?);
         Ok(Self { person, process, key, ticket })
-    }
-
-    /// Ends it without a farewell.
-    fn kill(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 
     /// Takes what its vouchers say; how much came, and what that cost.
     fn close(&mut self) -> anyhow::Result<(u64, u64)> {
-        self.kill();
+        self.process.kill();
         let channels = self.person.does(&["channel", "ls"])?;
         let mine = channels["channels"].as_array().and_then(|all| all.first());
         let mine = mine.context("the provider has no channel")?;
@@ -127,12 +111,6 @@ impl Seller {
         let closed = self.person.does(&["channel", "close", &id])?;
         let got = number(&closed, "after")?.checked_sub(number(&closed, "before")?);
         Ok((earned, got.context("closing cost more than it brought")?))
-    }
-}
-
-impl Drop for Seller {
-    fn drop(&mut self) {
-        self.kill();
     }
 }
 
@@ -168,7 +146,8 @@ impl Scene {
         let (ancestor, creator, client) = (person("ada")?, person("caio")?, person("bia")?);
         let old = text(&ancestor.does(&["till", "make"])?, "till")?;
         let made_from = format!("{old}:{LINEAGE}");
-        let words = ["publish", "village", "--royalty", ROYALTY, "--made-from", &made_from];
+        let share = ROYALTY.to_string();
+        let words = ["publish", "village", "--royalty", &share, "--made-from", &made_from];
         let published = creator.does(&words)?;
         let royalty = format!("{}:{ROYALTY}", text(&published, "till")?);
         printer.say(format!(
@@ -222,7 +201,7 @@ impl Scene {
                         let key = answering.map(|key| key.to_string()).unwrap_or_default();
                         let found = sellers.iter_mut().find(|seller| seller.key == key);
                         if let Some(seller) = found.filter(|_| shown == TOKENS_BEFORE_DEATH) {
-                            seller.kill();
+                            seller.process.kill();
                         }
                     }
                     Notice::Lost { .. } | Notice::Chose { .. } => {}
@@ -238,9 +217,8 @@ impl Scene {
     /// Both were paid for exactly their part.
     fn compare(&self, answered: &Answered, printer: Printer) -> anyhow::Result<Vec<(usize, u64)>> {
         ensure!(answered.payments.len() == 2, "{:?}", answered.payments);
-        let (input, output) = (Amount(100_000), Amount(500_000));
         let part = |price: Amount, tokens: u64| price.per_thousand(tokens).map_or(0, |it| it.0);
-        let read = part(input, answered.prompt_tokens.into());
+        let read = part(INPUT, answered.prompt_tokens.into());
         let mut paid = Vec::new();
         for payment in &answered.payments {
             let key = payment.provider.to_string();
@@ -248,9 +226,9 @@ impl Scene {
             paid.push((who.context("somebody else was paid")?, payment.paid.0));
         }
         let [first, second] = &answered.payments[..] else { unreachable!("there are two") };
-        let signed = first.paid.0.checked_sub(read).map(|written| written / part(output, 1));
+        let signed = first.paid.0.checked_sub(read).map(|written| written / part(OUTPUT, 1));
         let signed = signed.context("the first was paid for less than reading")?;
-        ensure!(first.paid.0 == read + part(output, signed), "not a whole number of tokens");
+        ensure!(first.paid.0 == read + part(OUTPUT, signed), "not a whole number of tokens");
         ensure!(signed >= 32 && signed.is_multiple_of(16), "{signed} tokens were signed");
         let receipt: Value = serde_json::from_str(&answered.receipt_json)?;
         let price = receipt["about"]["price"].as_str().unwrap_or_default();
@@ -270,7 +248,7 @@ impl Scene {
             let seller = &mut self.sellers[*who];
             let (earned, got) = seller.close()?;
             ensure!(earned == *paid, "{earned} in vouchers, {paid} paid");
-            let royalty = paid * 500 / 10_000;
+            let royalty = paid * ROYALTY / 100;
             royalties += royalty;
             let (name, royalty) = (seller.person.name, Amount(royalty));
             let (paid, got) = (Amount(*paid), Amount(got));
@@ -287,9 +265,9 @@ impl Scene {
         Ok(royalties)
     }
 
-    /// An epoch later the creator takes its share, and its ancestor a fifth of that.
+    /// An epoch later the creator takes its share, and its ancestor a part of that.
     fn split(&self, royalties: u64, printer: Printer) -> anyhow::Result<()> {
-        let passed_on = royalties / 5;
+        let passed_on = royalties * LINEAGE / 100;
         let mut sum = 0;
         for (person, wanted) in
             [(&self.creator, royalties - passed_on), (&self.ancestor, passed_on)]

@@ -50,7 +50,7 @@ fn the_only_provider_that_lives_may_be_the_one_that_was_late() {
         assert_eq!(meeting.offers.len(), 1, "nobody waits for the second");
         let (job, clock) = (job(&opened, &asked).expect("a job"), Clock::start());
         let errand =
-            Errand::choose(&circle.client, meeting, &job, clock).await.expect("one offers");
+            Errand::choose(&circle.client, None, meeting, &job, clock).await.expect("one offers");
         // The first dies at its first word.
         let mut watch = |notice| {
             if matches!(notice, Notice::Text { .. }) {

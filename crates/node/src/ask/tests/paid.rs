@@ -21,7 +21,7 @@ const QUICK: Pace = Pace {
     queue: 64,
     batch: 16,
 };
-const PRICES: Prices = Prices {
+pub(crate) const PRICES: Prices = Prices {
     input: Amount(10_000),
     cached_input: Amount(1_000),
     output: Amount(100_000),
@@ -34,15 +34,15 @@ fn password() -> Password {
 }
 
 /// A ledger, and people who pay and are paid.
-struct Town {
+pub(crate) struct Town {
     place: Place,
-    runtime: Runtime,
+    pub(crate) runtime: Runtime,
     ledger: Option<ServingLedger>,
     ticket: String,
 }
 
 impl Town {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (place, runtime) = (Place::new(), runtime());
         let keeper = place.node("keeper", |config| config.http = ([127, 0, 0, 1], 0).into());
         let ledger = runtime.block_on(keeper.serve_ledger(None, QUICK)).expect("served");
@@ -51,7 +51,7 @@ impl Town {
     }
 
     /// A node whose wallet holds five tijolos and is open.
-    fn node(&self, name: &str, change: impl FnOnce(&mut Config)) -> Node {
+    pub(crate) fn node(&self, name: &str, change: impl FnOnce(&mut Config)) -> Node {
         let node = self.place.node(name, |config| {
             config.ledger = Some(self.ticket.clone());
             change(config);
@@ -66,7 +66,7 @@ impl Town {
         node
     }
 
-    fn seller(&self, name: &str, change: impl FnOnce(&mut Config)) -> crate::Providing {
+    pub(crate) fn seller(&self, name: &str, change: impl FnOnce(&mut Config)) -> crate::Providing {
         let node = self.node(name, |config| {
             (config.prices, config.run_if_user_active) = (PRICES, false);
             change(config);
@@ -77,7 +77,7 @@ impl Town {
     }
 
     /// Somebody who may spend so much on an answer.
-    fn client(&self, name: &str, max_price: u64, sellers: &[&crate::Providing]) -> Node {
+    pub(crate) fn client(&self, name: &str, max_price: u64, sellers: &[&crate::Providing]) -> Node {
         let node = self.node(name, |config| {
             config.privacy = Privacy::Circle;
             (config.max_price, config.channel_deposit) = (Amount(max_price), Amount(10_000));
@@ -85,6 +85,30 @@ impl Town {
         for seller in sellers {
             self.runtime.block_on(node.join(&seller.ticket())).expect("it answers");
         }
+        node
+    }
+
+    /// A node without a wallet that would spend a lot.
+    pub(crate) fn penniless(&self, name: &str) -> Node {
+        self.place.node(name, |config| config.max_price = Amount(50_000))
+    }
+
+    /// A node whose wallet was made before, once whoever had it open has let go of it.
+    pub(crate) fn reopened(&self, name: &str, change: impl FnOnce(&mut Config)) -> Node {
+        let node = self.place.node(name, |config| {
+            config.ledger = Some(self.ticket.clone());
+            change(config);
+        });
+        let open = || Cashier::open(&node, password());
+        let mut opened = open();
+        for _ in 0..100 {
+            if opened.is_ok() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+            opened = open();
+        }
+        node.pay_with(opened.expect("it opens"));
         node
     }
 
@@ -173,7 +197,7 @@ fn nothing_is_spent_without_a_cap_nor_beyond_it() {
     let client = town.client("some", 3_000, &[&seller]);
     let error = town.ask(&client, 200).expect_err("the cap is reached");
     assert!(error.to_string().contains("ceiling"), "{error}");
-    let today = client.cashier().expect("a wallet").left_today();
+    let today = client.cashier().expect("a wallet").left_today(None);
     let spent = 1_000_000 - today.0;
     assert!((1_500..=3_000).contains(&spent), "{spent}");
 }

@@ -15,6 +15,7 @@ pub const TARGETS: &[Target] = &[
     ("keystore", wallet::keystore),
     ("memo", ledger::memo),
     ("model", model::model),
+    ("payment", files::payment),
     ("request", files::request),
     ("session", session::session),
     ("shards", published::shards),

@@ -5,7 +5,8 @@ Each is a folder as models are published: config.json, model.safetensors (bf16),
 chat_template.jinja; and expected.safetensors, what `transformers` gives in float32 for held-out
 lessons: tokens [texts, length], logits [texts, length, vocabulary]. Seeds are fixed, one thread.
 
-    make.py <lessons> <held-out lessons> <template> <out> [--steps 300] [--only NAME ...]
+    make.py <lessons> <held-out lessons> <template> <out> [--steps 5000] [--hidden 96] [--layers 3]
+            [--only NAME ...]
 
 Both files of lessons hold one JSON string a line. After training some channels are scaled up where
 the next weights undo it, as trained models of any size have such outliers: in the norms' gains,
@@ -27,9 +28,6 @@ VOCABULARY, LENGTH, ROWS = 288, 128, 12
 SPECIAL = ["<|bos|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
 SHAPE = dict(
     vocab_size=VOCABULARY,
-    hidden_size=48,
-    intermediate_size=88,
-    num_hidden_layers=2,
     num_attention_heads=4,
     num_key_value_heads=2,
     head_dim=16,
@@ -66,7 +64,6 @@ FAMILIES = {
         dict(
             GEMMA,
             num_key_value_heads=1,
-            layer_types=["sliding_attention", "full_attention"],
             rope_parameters=dict(full_attention=LINEAR, sliding_attention=LOCAL),
         ),
     ),
@@ -94,21 +91,26 @@ def rows_of(tokenizer, texts):
     return torch.tensor(tokens[:whole]).view(-1, LENGTH)
 
 
-def make_model(kind, differences):
+def make_model(kind, differences, hidden, layers):
     text = "Text" if kind == "Gemma3" else ""
-    config = getattr(transformers, f"{kind}{text}Config")(**{**SHAPE, **differences})
+    size = dict(hidden_size=hidden, intermediate_size=hidden * 11 // 6, num_hidden_layers=layers)
+    if kind == "Gemma3":
+        local, whole = "sliding_attention", "full_attention"
+        size["layer_types"] = [whole if layer % 2 else local for layer in range(layers)]
+    config = getattr(transformers, f"{kind}{text}Config")(**{**SHAPE, **size, **differences})
     config._attn_implementation = "eager"
     torch.manual_seed(1)
     return getattr(transformers, f"{kind}ForCausalLM")(config)
 
 
 def train(model, rows, steps):
-    optimiser = torch.optim.AdamW(model.parameters(), lr=4e-3, betas=(0.9, 0.98), weight_decay=0.01)
+    most = 4e-3 * (48 / model.config.hidden_size) ** 0.5
+    optimiser = torch.optim.AdamW(model.parameters(), lr=most, betas=(0.9, 0.98), weight_decay=0.01)
     generator = torch.Generator().manual_seed(2)
     model.train()
     for step in range(steps):
         rate = min(1.0, (step + 1) / 20) * min(1.0, 3 * (steps - step) / steps)
-        optimiser.param_groups[0]["lr"] = 4e-3 * rate
+        optimiser.param_groups[0]["lr"] = most * rate
         batch = rows[torch.randint(len(rows), (ROWS,), generator=generator)]
         loss = model(input_ids=batch, labels=batch).loss
         optimiser.zero_grad()
@@ -165,10 +167,11 @@ def keep(folder, small, expected):
     save_file({"tokens": expected["tokens"], "logits": logits}, small / "expected.safetensors")
 
 
-def make(name, out, small, rows, held_out, steps, tokenizer, template):
+def make(name, given, rows, held_out, tokenizer):
+    out, small, template = given.out, given.small, given.template
     kind, differences = FAMILIES[name]
-    model, began = make_model(kind, differences), time.time()
-    loss = train(model, rows, steps)
+    model, began = make_model(kind, differences, given.hidden, given.layers), time.time()
+    loss = train(model, rows, given.steps)
     inject_outliers(model, 1.0 if kind.startswith("Gemma") else 0.0)
     folder = out / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -195,7 +198,9 @@ def main():
     parser = argparse.ArgumentParser()
     for path in ("lessons", "held_out", "template", "out"):
         parser.add_argument(path, type=Path)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--hidden", type=int, default=96, help="channels")
+    parser.add_argument("--layers", type=int, default=3)
     parser.add_argument("--texts", type=int, default=10, help="held-out rows")
     parser.add_argument("--small", type=Path, help="where the tests' copies go")
     parser.add_argument("--only", nargs="*", default=list(FAMILIES))
@@ -209,8 +214,7 @@ def main():
     given.out.mkdir(parents=True, exist_ok=True)
     held_out = held_out[: given.texts]
     for name in given.only:
-        out, small, steps = given.out, given.small, given.steps
-        make(name, out, small, rows, held_out, steps, tokenizer, given.template)
+        make(name, given, rows, held_out, tokenizer)
 
 
 if __name__ == "__main__":

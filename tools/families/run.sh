@@ -2,14 +2,16 @@
 # The table of families, from nothing: lessons of the village, a tiny checkpoint of every family
 # trained on them with `transformers`, and our integers held against what `transformers` gives.
 #
-#   tools/families/run.sh [steps [keep]]    `keep` writes the copies that the tests read, too. A
-#                                           Python with torch, transformers and tokenizers is named
-#                                           by PYTHON; without one, a virtual environment is made
+#   tools/families/run.sh           five minutes of one core for each family, two at a time
+#   tools/families/run.sh keep      anew what the tests read: smaller, and trained for seconds
+#
+# A Python with torch, transformers and tokenizers is named by PYTHON; without one, a virtual
+# environment is made.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-steps=${1:-400}
-small=()
-[ "${2:-}" != keep ] || small=(--small crates/learn/tests/families)
+size=(--steps 5000 --hidden 96 --layers 3)
+[ "${1:-}" != keep ] ||
+  size=(--steps 60 --hidden 48 --layers 2 --small crates/learn/tests/families)
 out=target/families
 mkdir -p "$out"
 python=${PYTHON:-$out/python/bin/python}
@@ -21,9 +23,14 @@ fi
 cargo build --quiet --release --workspace --examples
 lessons=target/release/examples/dump_lessons
 "$lessons" 7 12000 >"$out/lessons.txt"
-"$lessons" 8 600 test >"$out/held-out.txt"
-nice -n 10 "$python" tools/families/make.py "$out/lessons.txt" "$out/held-out.txt" \
-  models/village/chat_template.jinja "$out" --steps "$steps" --texts 6 "${small[@]}"
+"$lessons" 8 600 >"$out/held-out.txt"
+make() {
+  nice -n 10 "$python" tools/families/make.py "$out/lessons.txt" "$out/held-out.txt" \
+    models/village/chat_template.jinja "$out" --texts 6 "${size[@]}" --only "$@"
+}
+make llama2 llama3 smollm2 mistral qwen2 &
+make qwen3 gemma gemma2 gemma3
+wait $!
 all=("$out"/{llama2,llama3,smollm2,mistral,qwen2,qwen3,gemma,gemma2,gemma3})
 target/release/examples/families "${all[@]}"
 echo

@@ -191,14 +191,24 @@ pub(crate) async fn admit(
 }
 
 fn read(register: &Register, shown: &str, ceiling: Amount) -> Result<Proof, String> {
+    let (echo, proof) = credential(shown)?;
+    let known = register.knows(&echo, ceiling);
+    known
+        .then_some(proof)
+        .ok_or_else(|| "the credential answers another challenge than this request's".to_owned())
+}
+
+/// The challenge that a credential answers, and what it brings.
+///
+/// # Errors
+/// Why it is none.
+pub fn credential(shown: &str) -> Result<(ChallengeEcho, Proof), String> {
     let credential = PaymentCredential::from_header(shown)
         .map_err(|error| format!("this is no payment credential: {error}"))?;
-    if !register.knows(&credential.challenge, ceiling) {
-        return Err("the credential answers another challenge than this request's".into());
-    }
     let payload: Option<Payload> = credential.payload_as().ok();
     let proof = payload.and_then(|payload| payload.proof());
-    proof.ok_or_else(|| "the credential's payload names no channel and voucher".into())
+    let proof = proof.ok_or("the credential's payload names no channel and voucher")?;
+    Ok((credential.challenge, proof))
 }
 
 fn demand(register: &Register, quote: &Quote, unpaid: &Unpaid) -> Response {
@@ -306,7 +316,7 @@ mod tests {
         Quote { ceiling, deposit, model: "ab".repeat(32), terms: vec![1, 2, 250] }
     }
 
-    fn credential(change: impl FnOnce(&mut ChallengeEcho)) -> String {
+    fn written(change: impl FnOnce(&mut ChallengeEcho)) -> String {
         let challenge = Register::new(SECRET).challenge(&quote(), None).expect("a challenge");
         let mut echo = challenge.to_echo();
         change(&mut echo);
@@ -317,7 +327,7 @@ mod tests {
 
     #[test]
     fn a_credential_for_a_challenge_of_this_process_is_read() {
-        let proof = read(&Register::new(SECRET), &credential(|_| {}), Amount(500));
+        let proof = read(&Register::new(SECRET), &written(|_| {}), Amount(500));
         let proof = proof.expect("it is one");
         assert_eq!((proof.channel.hex(), proof.voucher), ("cd".repeat(32), vec![10, 255]));
     }
@@ -325,14 +335,14 @@ mod tests {
     #[test]
     fn a_credential_for_less_or_of_another_challenge_is_refused() {
         let register = Register::new(SECRET);
-        assert!(read(&register, &credential(|_| {}), Amount(501)).is_err());
-        assert!(read(&Register::new(&SECRET.repeat(2)), &credential(|_| {}), Amount(500)).is_err());
+        assert!(read(&register, &written(|_| {}), Amount(501)).is_err());
+        assert!(read(&Register::new(&SECRET.repeat(2)), &written(|_| {}), Amount(500)).is_err());
         let cheaper = |echo: &mut ChallengeEcho| {
             let cheap = Quote { ceiling: Amount(1), ..quote() };
             let other = register.challenge(&cheap, None).expect("a challenge");
             echo.request = other.request;
         };
-        assert!(read(&register, &credential(cheaper), Amount(1)).is_err());
+        assert!(read(&register, &written(cheaper), Amount(1)).is_err());
         assert!(read(&register, "Bearer something", Amount(500)).is_err());
     }
 

@@ -95,7 +95,11 @@ pub struct Demand {
 }
 
 impl Demand {
-    fn read(header: &str, why: String) -> Result<Self, String> {
+    /// Of a challenge's header.
+    ///
+    /// # Errors
+    /// Why it is none that we could answer.
+    pub fn read(header: &str, why: String) -> Result<Self, String> {
         let challenge = PaymentChallenge::from_header(header).map_err(|error| error.to_string())?;
         challenge.validate_for_session(METHOD).map_err(|error| error.to_string())?;
         let request: SessionRequest =
@@ -195,7 +199,9 @@ pub fn origin(address: &str) -> Result<String, PayerError> {
     known.then(|| origin.ascii_serialization()).ok_or_else(wrong)
 }
 
-fn settled(receipt: &str) -> Option<Amount> {
+/// What a receipt's header says that requests took of a channel.
+#[must_use]
+pub fn settled(receipt: &str) -> Option<Amount> {
     let receipt = Receipt::from_header(receipt).ok()?;
     receipt.extensions.get("settled")?.as_u64().map(Amount)
 }

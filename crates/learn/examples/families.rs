@@ -11,9 +11,15 @@ use safetensors::SafeTensors;
 use std::path::Path;
 use std::sync::Arc;
 
+/// Special tokens of `tools/families/make.py`.
+const END: u32 = 1;
+const ASSISTANT: u32 = 4;
+
 fn main() {
-    println!("| checkpoint | weights | model | KL | same first choice | perplexity | change |");
-    println!("|---|---|---|---|---|---|---|");
+    println!(
+        "| checkpoint | weights | model | KL | same choice | in answers | perplexity | change |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
     for folder in std::env::args().skip(1) {
         rows(Path::new(&folder));
     }
@@ -44,20 +50,42 @@ impl Expected {
         }
     }
 
-    fn against<P: Predictor>(&self, predictor: &mut P) -> Agreement {
-        let mut agreement = Agreement::default();
+    fn against<P: Predictor>(&self, predictor: &mut P) -> Found {
+        let mut found = Found::default();
         for (text, wanted) in self.texts.iter().zip(&self.logits) {
-            let rows: Vec<&[f32]> = wanted.chunks(self.vocabulary).collect();
+            let (rows, answers) = (wanted.chunks(self.vocabulary), in_answers(text));
+            let rows: Vec<&[f32]> = rows.collect();
             let mut visit = |index: usize, logits: &[f32]| {
-                agreement.record(rows[index], logits);
-                if let Some(next) = text.get(index + 1) {
-                    agreement.came(rows[index], logits, *next);
+                found.all.record(rows[index], logits);
+                let Some(next) = text.get(index + 1) else { return };
+                found.all.came(rows[index], logits, *next);
+                if answers[index + 1] {
+                    found.answers.record(rows[index], logits);
                 }
             };
             predictor.predict(text, &mut visit).expect("runs");
         }
-        agreement
+        found
     }
+}
+
+/// Over all tokens, and over those that a model is asked to write.
+#[derive(Default)]
+struct Found {
+    all: Agreement,
+    answers: Agreement,
+}
+
+/// Which tokens belong to answers, the end of each included. A row may begin in the middle of one,
+/// which is not counted.
+fn in_answers(text: &[u32]) -> Vec<bool> {
+    let mut inside = false;
+    let step = |token: &u32| {
+        let was = inside;
+        inside = *token == ASSISTANT || inside && *token != END;
+        was
+    };
+    text.iter().map(step).collect()
 }
 
 fn rows(folder: &Path) {
@@ -80,11 +108,13 @@ fn rows(folder: &Path) {
     }
 }
 
-fn row(name: &str, weights: &str, id: &str, agreement: &Agreement) {
+fn row(name: &str, weights: &str, id: &str, found: &Found) {
+    let agreement = &found.all;
     println!(
-        "| {name} | {weights} | {id} | {:.2e} | {:.2} % | {:.4} | {:+.3} % |",
+        "| {name} | {weights} | {id} | {:.2e} | {:.2} % | {:.2} % | {:.4} | {:+.3} % |",
         agreement.mean_divergence(),
         100.0 * agreement.same_choice_share(),
+        100.0 * found.answers.same_choice_share(),
         agreement.perplexities()[1],
         100.0 * agreement.perplexity_change(),
     );

@@ -72,7 +72,7 @@ pub async fn chat(
     let pays = caller == Caller::Payer;
     let ask = Ask { caller: caller.key(), ..request.ask()? };
     let checked = door.backend.clone().check(ask.clone()).await?;
-    let bill = match (pays, &door.register) {
+    let mut bill = match (pays, &door.register) {
         (true, Some(register)) => {
             match pay::admit(&door, register, &headers, &ask, checked.prompt_tokens).await {
                 Ok(bill) => Some(bill),
@@ -83,6 +83,7 @@ pub async fn chat(
     };
     let head = reply::Head::new(&ask.model, &checked);
     let place = door.queue.enter(&door.metrics).await?;
+    bill.iter_mut().for_each(Bill::begin);
     if request.is_streamed() {
         let words = Arc::new(reply::Chunks { head, wants_usage: request.wants_usage() });
         let receipt = bill.as_ref().and_then(|bill| Bill::receipt(bill.admission(), None));

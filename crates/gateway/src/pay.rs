@@ -179,7 +179,14 @@ pub(crate) async fn admit(
             let (backend, model) = (door.backend.clone(), ask.model.clone());
             match backend.clone().admit(model, ceiling, proof).await {
                 Ok(admission) => {
-                    return Ok(Bill { backend, admission, prompt, heard: 0, open: true });
+                    return Ok(Bill {
+                        backend,
+                        admission,
+                        prompt,
+                        heard: 0,
+                        begun: false,
+                        open: true,
+                    });
                 }
                 Err(unpaid) => unpaid,
             }
@@ -228,16 +235,22 @@ fn demand(register: &Register, quote: &Quote, unpaid: &Unpaid) -> Response {
 }
 
 /// A request that is paid for: what it took is known at its end. Whoever hangs up pays for the
-/// prompt and for what was said.
+/// prompt and for what was said, and for nothing before the answer was begun.
 pub(crate) struct Bill {
     backend: Arc<dyn Backend>,
     admission: Admission,
     prompt: u32,
     heard: u32,
+    begun: bool,
     open: bool,
 }
 
 impl Bill {
+    /// The request has its place.
+    pub fn begin(&mut self) {
+        self.begun = true;
+    }
+
     /// A piece of the answer was said.
     pub fn heard(&mut self) {
         self.heard += 1;
@@ -280,6 +293,7 @@ impl Drop for Bill {
     fn drop(&mut self) {
         if self.open {
             let price = self.backend.price(self.prompt, self.heard);
+            let price = if self.begun { price } else { Amount::ZERO };
             let (backend, admission) = (self.backend.clone(), self.admission);
             tokio::spawn(async move { backend.discharge(admission, price).await });
         }

@@ -155,6 +155,31 @@ fn whoever_has_no_key_sees_the_price_and_nothing_that_is_the_owners() {
     assert_eq!(send("GET", "/v1/models", &[], "").status(), StatusCode::OK);
 }
 
+/// Whoever finds every place taken has drawn a voucher by then, and has it as credit.
+// spec: HTTP-1.1
+#[test]
+fn a_request_that_finds_no_place_costs_nothing() {
+    let shop = Shop::new(|config| {
+        (config.capacity, config.http_waiting, config.pace) = (1, 0, 20);
+    });
+    let (buyer, other) = (shop.buyer("buyer", 50_000), shop.buyer("other", 50_000));
+    let long = std::thread::scope(|scope| {
+        let long = scope.spawn(|| shop.fetch(&other, &story(200)));
+        // Its voucher is on its way once it is drawn.
+        while spent(&other) == 0 {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        let error = shop.fetch(&buyer, &story(20)).expect_err("no place");
+        assert!(error.to_string().contains("429"), "{error}");
+        long.join().expect("no panic")
+    });
+    long.expect("the other's answer");
+    let (fetched, _) = shop.fetch(&buyer, &story(20)).expect("an answer");
+    assert!(fetched.ceiling.0 > 0);
+    assert_eq!(fetched.drawn, Amount::ZERO, "the voucher was credit");
+}
+
 // spec: HTTP-1.4
 #[test]
 fn a_door_that_forgot_a_channel_is_shown_it_again() {

@@ -57,6 +57,23 @@ struct Lane {
     take: Option<Vec<u8>>,
 }
 
+/// What goes with a request.
+struct Paying {
+    credential: String,
+    drawn: Amount,
+    channel: ChannelId,
+}
+
+/// What is to be drawn for a request: that requests took `settled` of a channel is its payee's own
+/// word, and cannot be more than all that was drawn. None where a request, with what was drawn for
+/// it `before`, would cost more than its ceiling.
+// spec: HTTP-1.3
+fn missing(settled: Amount, drawn: Amount, ceiling: Amount, before: Amount) -> Option<Amount> {
+    let needed = settled.min(drawn).checked_add(ceiling)?;
+    let more = needed.saturating_sub(drawn);
+    (before.checked_add(more)? <= ceiling).then_some(more)
+}
+
 impl Node {
     /// Posts JSON to an address and hands on what comes back, paying for it where that is demanded.
     ///
@@ -78,10 +95,10 @@ impl Node {
                     return Ok(fetched);
                 }
                 Told::Demand(demand) => {
-                    let (voucher, lane) = self.voucher_for(&demand, peer, shown).await?;
-                    (fetched.ceiling, shown) = (demand.ceiling, Some(lane));
-                    fetched.drawn = Amount(fetched.drawn.0.saturating_add(voucher.1.0));
-                    credential = Some(voucher.0);
+                    let paying = self.pay(&demand, peer, (shown, fetched.drawn)).await?;
+                    fetched.ceiling = demand.ceiling;
+                    fetched.drawn = Amount(fetched.drawn.0.saturating_add(paying.drawn.0));
+                    (credential, shown) = (Some(paying.credential), Some(paying.channel));
                     why = demand.why;
                 }
             }
@@ -109,13 +126,13 @@ impl Node {
         Ok(())
     }
 
-    /// What pays for a demand: the credential, what was drawn for it, and of which channel.
-    async fn voucher_for(
+    /// Draws what a demand is missing, beyond what was drawn for this request before.
+    async fn pay(
         &self,
         demand: &Demand,
         peer: PeerKey,
-        shown: Option<ChannelId>,
-    ) -> Result<((String, Amount), ChannelId), FetchError> {
+        (shown, before): (Option<ChannelId>, Amount),
+    ) -> Result<Paying, FetchError> {
         let closed = || FetchError::Unpaid("no wallet is open".into());
         let cashier = self.cashier().ok_or_else(closed)?;
         let cap = cashier.left_today(None).min(self.config().max_price);
@@ -127,13 +144,15 @@ impl Node {
         if let Some(settled) = demand.settled.filter(|_| shown.is_some()) {
             cashier.keep_tab(lane.channel, settled);
         }
-        let needed = cashier.tab(lane.channel).0.saturating_add(demand.ceiling.0);
-        let more = Amount(needed.saturating_sub(cashier.drawn(lane.channel).0));
+        let (tab, all) = (cashier.tab(lane.channel), cashier.drawn(lane.channel));
+        let drawn = missing(tab, all, demand.ceiling, before).ok_or_else(|| {
+            FetchError::Unpaid("it wants more than it said that the request costs".into())
+        })?;
         let usage = Digest::of("mutirao 1 http request", &[&demand.terms]);
-        let voucher = cashier.draw(lane.channel, more, usage, None).map_err(FetchError::Unpaid)?;
+        let voucher = cashier.draw(lane.channel, drawn, usage, None).map_err(FetchError::Unpaid)?;
         let proof = Proof { channel: lane.channel.0, take: lane.take, voucher };
         let credential = demand.credential(&proof).map_err(FetchError::Unpaid)?;
-        Ok(((credential, more), lane.channel))
+        Ok(Paying { credential, drawn, channel: lane.channel })
     }
 
     /// A channel to that payee with enough in it, which is opened or filled where there is none.
@@ -148,21 +167,19 @@ impl Node {
         let terms = Terms::from_bytes(&demand.terms).map_err(|error| words(error.to_string()))?;
         let model = Digest::from_hex(&demand.model).map_err(|_| words("no model".into()))?;
         let model = ModelId(model);
-        let known = cashier.means(model, &[peer]).get(&peer).copied();
-        let opened = match known {
+        let opened = match cashier.means(model, &[peer]).get(&peer).copied() {
             Some(known) if known.left >= demand.ceiling => {
-                // Whoever does not take a voucher of a channel may have forgotten it.
-                let again = shown == Some(known.channel) && demand.settled.is_none();
-                let take = again.then(|| cashier.shown_again(known.channel, model));
-                let take = match take {
-                    Some(take) => Some(take.await?),
-                    None => None,
+                // Whoever refuses a voucher and names no sum does not know the channel.
+                let forgot = shown == Some(known.channel) && demand.settled.is_none();
+                let take = match forgot {
+                    true => Some(cashier.shown_again(known.channel, model).await?),
+                    false => None,
                 };
                 return Ok(Lane { channel: known.channel, take });
             }
             Some(known) => cashier.top_up(known.channel).await?,
+            // spec: HTTP-1.5
             None => {
-                // spec: HTTP-1.5
                 let terms = self.acceptable(terms, model).map_err(words)?;
                 cashier.open_channel(terms).await?
             }
@@ -171,5 +188,49 @@ impl Node {
         cashier.remember((peer, model), (channel, number), None).await?;
         let take = Ask::Take { model, channel, number, told }.to_bytes();
         Ok(Lane { channel: ChannelId(channel.0), take: Some(take) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        // spec: HTTP-1.3
+        #[test]
+        fn whatever_a_door_claims_a_request_costs_no_more_than_its_ceiling(
+            drawn in 0u64..1 << 40,
+            ceiling in 0u64..1 << 40,
+            claims in prop::collection::vec(any::<u64>(), 0..6),
+        ) {
+            let (mut drawn, mut before) = (Amount(drawn), Amount::ZERO);
+            for claim in claims {
+                let more = missing(Amount(claim), drawn, Amount(ceiling), before);
+                let Some(more) = more else { break };
+                drawn = Amount(drawn.0 + more.0);
+                before = Amount(before.0 + more.0);
+            }
+            prop_assert!(before.0 <= ceiling);
+        }
+
+        // spec: HTTP-1.4
+        #[test]
+        fn an_honest_door_is_paid_enough_once_it_said_what_it_took(
+            drawn in 0u64..1 << 40,
+            ceiling in 0u64..1 << 40,
+            (settled, tab) in (any::<prop::sample::Index>(), any::<prop::sample::Index>()),
+        ) {
+            let within =
+                |index: prop::sample::Index, top: u64| index.index(top as usize + 1) as u64;
+            let settled = within(settled, drawn);
+            let tab = within(tab, settled);
+            let first = missing(Amount(tab), Amount(drawn), Amount(ceiling), Amount::ZERO);
+            let first = first.expect("within the ceiling").0;
+            let second =
+                missing(Amount(settled), Amount(drawn + first), Amount(ceiling), Amount(first));
+            let second = second.expect("within the ceiling").0;
+            prop_assert!(drawn + first + second >= settled + ceiling);
+        }
     }
 }

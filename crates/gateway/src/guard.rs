@@ -111,8 +111,8 @@ impl Guard {
         Ok(())
     }
 
-    /// Whose token comes with the request.
-    fn who(&self, headers: &HeaderMap) -> Option<Caller> {
+    /// Whose token comes with the request; whoever has none pays, where that is sold.
+    fn who(&self, headers: &HeaderMap, path: &str) -> Option<Caller> {
         let bearer = text(headers, header::AUTHORIZATION);
         let bearer = bearer.and_then(|value| value.strip_prefix("Bearer ")).map(str::trim);
         let cookie = || {
@@ -126,7 +126,7 @@ impl Guard {
         }
         match bearer {
             Some(token) => (self.callers)(token).map(Caller::Key),
-            None => self.sells.then_some(Caller::Payer),
+            None => (self.sells && goes(&FOR_PAYERS, path)).then_some(Caller::Payer),
         }
     }
 
@@ -143,16 +143,9 @@ impl Guard {
     }
 }
 
-impl Guard {
-    /// A browser on its first visit, or somebody without a token.
-    fn turn_away(&self, request: &Request) -> Response {
-        if let Some(welcome) = self.first_visit(request.method(), request.uri()) {
-            return welcome;
-        }
-        let message = "a token is needed: the API key that `mutirao serve` printed, as \
-                       `Authorization: Bearer …`; a browser opens the address it printed";
-        ApiError::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message).into_response()
-    }
+/// Whether a path begins as one of those that are open.
+fn goes(open: &[&str], path: &str) -> bool {
+    open.iter().any(|open| path.starts_with(open))
 }
 
 /// Digests are compared in place of tokens, so that the time of a comparison says nothing.
@@ -169,23 +162,19 @@ pub async fn stand(State(guard): State<Arc<Guard>>, mut request: Request, next: 
     if let Err(error) = guard.check(request.headers()) {
         return error.into_response();
     }
-    if let Some(caller) = guard.who(request.headers()) {
-        let path = request.uri().path();
-        let goes = |open: &[&str]| open.iter().any(|open| path.starts_with(open));
-        let may = match caller {
-            Caller::Owner => true,
-            Caller::Key(_) => goes(&FOR_ALL),
-            Caller::Payer => goes(&FOR_PAYERS),
-        };
-        if caller == Caller::Payer && !may {
-            return guard.turn_away(&request);
-        }
-        if !may {
+    let path = request.uri().path();
+    if let Some(caller) = guard.who(request.headers(), path) {
+        if matches!(caller, Caller::Key(_)) && !goes(&FOR_ALL, path) {
             let message = "this key may ask questions; this address is for the owner's";
             return ApiError::new(StatusCode::FORBIDDEN, "owner_only", message).into_response();
         }
         request.extensions_mut().insert(caller);
         return next.run(request).await;
     }
-    guard.turn_away(&request)
+    if let Some(welcome) = guard.first_visit(request.method(), request.uri()) {
+        return welcome;
+    }
+    let message = "a token is needed: the API key that `mutirao serve` printed, as \
+                   `Authorization: Bearer …`; a browser opens the address it printed";
+    ApiError::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message).into_response()
 }

@@ -11,6 +11,7 @@ use crate::door::Door;
 use crate::error::ApiError;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use mpp::protocol::core::{Base64UrlJson, ChallengeEcho, compute_challenge_id};
 use mpp::protocol::intents::SessionRequest;
 use mpp::{PaymentChallenge, PaymentCredential, Receipt};
@@ -93,18 +94,12 @@ pub(crate) struct Payload {
 
 /// Bytes as hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(bytes)
 }
 
 /// The other way.
 pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
-    let pairs = text.as_bytes().chunks(2);
-    let digit = |digit: u8| char::from(digit).to_digit(16);
-    let byte = |pair: &[u8]| match pair {
-        [high, low] => u8::try_from(digit(*high)? << 4 | digit(*low)?).ok(),
-        _ => None,
-    };
-    pairs.map(byte).collect()
+    HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()
 }
 
 impl Payload {
@@ -119,7 +114,6 @@ impl Payload {
 }
 
 /// Makes challenges and knows them again.
-#[derive(Clone)]
 pub(crate) struct Register {
     secret: String,
 }

@@ -135,7 +135,7 @@ impl Node {
     ) -> Result<Paying, FetchError> {
         let closed = || FetchError::Unpaid("no wallet is open".into());
         let cashier = self.cashier().ok_or_else(closed)?;
-        let cap = cashier.left_today(None).min(self.config().max_price);
+        let cap = self.most(cashier, None);
         // spec: HTTP-1.3
         if demand.ceiling > cap {
             return Err(FetchError::Dear { ceiling: demand.ceiling, cap });

@@ -29,6 +29,11 @@ impl Node {
         if self.config().privacy == Privacy::Local {
             return Amount::ZERO;
         }
+        self.most(cashier, caller)
+    }
+
+    /// The least of the caps of an answer, of the day, and of whoever asks.
+    pub(crate) fn most(&self, cashier: &Cashier, caller: Option<&Caller>) -> Amount {
         cashier.left_today(caller).min(self.config().max_price)
     }
 

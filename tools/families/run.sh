@@ -10,8 +10,11 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 size=(--steps 5000 --hidden 96 --layers 3)
-[ "${1:-}" != keep ] ||
+split=()
+if [ "${1:-}" = keep ]; then
   size=(--steps 60 --hidden 48 --layers 2 --small crates/learn/tests/families)
+  split=(test)
+fi
 out=target/families
 mkdir -p "$out"
 python=${PYTHON:-$out/python/bin/python}
@@ -23,7 +26,7 @@ fi
 cargo build --quiet --release --workspace --examples
 lessons=target/release/examples/dump_lessons
 "$lessons" 7 12000 >"$out/lessons.txt"
-"$lessons" 8 600 >"$out/held-out.txt"
+"$lessons" 8 600 "${split[@]}" >"$out/held-out.txt"
 make() {
   nice -n 10 "$python" tools/families/make.py "$out/lessons.txt" "$out/held-out.txt" \
     models/village/chat_template.jinja "$out" --texts 6 "${size[@]}" --only "$@"

@@ -189,7 +189,7 @@ def cut_prompt(paper):
 
 
 def add_grammar(paper):
-    paper.job[-33:-32] = bytes([1]) + bytes(36)
+    paper.job[-33:-32] = bytes([1]) + bytes(8)
 
 
 def finish(paper, tag, index=0):

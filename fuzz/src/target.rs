@@ -12,6 +12,7 @@ pub const TARGETS: &[Target] = &[
     ("chain", chain::chain),
     ("files", files::files),
     ("gguf", published::gguf),
+    ("grammar", text::grammar),
     ("keystore", wallet::keystore),
     ("memo", ledger::memo),
     ("model", model::model),

@@ -1,9 +1,10 @@
 //! Tokenizers and chat templates: other people's files, and other people's code that reads them.
 
 use crate::target::split;
-use mutirao_text::{StopFinder, TextStack};
+use mutirao_text::{CallFinder, Grammars, Piece, StopFinder, TextStack};
 use mutirao_wire::Token;
 use mutirao_wire::bundle::Message;
+use mutirao_wire::form::Form;
 use std::sync::OnceLock;
 
 const TOKENIZER: &[u8] = include_bytes!("../../models/village/tokenizer.json");
@@ -77,4 +78,57 @@ fn stopped(text: &str, stop: &str) {
     }
     assert!(ended, "it stands in the text");
     assert_eq!(Some(shown.as_str()), text.split(stop).next());
+}
+
+/// Tokens that are taken along a grammar.
+const STEPS: usize = 24;
+
+fn grammars() -> &'static Grammars {
+    static GRAMMARS: OnceLock<Grammars> = OnceLock::new();
+    GRAMMARS.get_or_init(|| village().grammars(&[Token(1)]).expect("the village spells in bytes"))
+}
+
+/// A grammar, a schema or an answer with calls in it: refused, or followed within bounds; and calls
+/// are told from text however it is cut.
+pub fn grammar(bytes: &[u8]) {
+    let (kind, rest) = split(bytes);
+    let text = String::from_utf8_lossy(rest);
+    match kind % 3 {
+        0 => follow(&text, kind.into()),
+        1 => {
+            let Ok(schema) = serde_json::from_str(&text) else { return };
+            let form = Form { schema: Some(schema), ..Form::default() };
+            mutirao_text::grammar(&form).iter().for_each(|it| follow(it, kind.into()));
+        }
+        _ => {
+            let letters = text.char_indices().map(|(at, letter)| &text[at..at + letter.len_utf8()]);
+            assert_eq!(told([&*text]), told(letters));
+        }
+    }
+}
+
+fn follow(grammar: &str, kind: usize) {
+    let Ok(mut followed) = grammars().follow(grammar) else { return };
+    for step in 0..STEPS {
+        let Ok(allowed) = followed.allowed() else { return };
+        let bits = 32 * allowed.len() as u32;
+        let may = (0..bits).filter(|at| allowed[*at as usize / 32] >> (at % 32) & 1 == 1);
+        let may: Vec<u32> = may.collect();
+        assert!(!may.is_empty(), "where nothing may follow, that is said");
+        followed.take(Token(may[(step * 31 + kind) % may.len()]));
+    }
+}
+
+/// The calls in a text that comes in parts, and the text around them.
+fn told<'a>(parts: impl IntoIterator<Item = &'a str>) -> (String, Vec<Piece>) {
+    let mut finder = CallFinder::default();
+    let pieces: Vec<Piece> = parts.into_iter().flat_map(|part| finder.push(part)).collect();
+    let (mut text, mut calls) = (String::new(), Vec::new());
+    for piece in pieces.into_iter().chain(finder.finish().map(Piece::Text)) {
+        match piece {
+            Piece::Text(more) => text += &more,
+            call => calls.push(call),
+        }
+    }
+    (text, calls)
 }

@@ -16,12 +16,12 @@ def fits(model, job):
     h = model.header
     want(job.model == model.id, "the job is for another model")
     want(job.op_set == h.op_set, f"the job wants op set {job.op_set}")
-    want(not job.grammar, "the job has a grammar; op set 1 knows none")
     want(job.prompt, "the prompt is empty")
     want(job.max_tokens, "the job asks for no tokens")
     want(max(job.prompt) < h.vocabulary, "a token of the prompt is out of the vocabulary")
     wanted = len(job.prompt) + job.max_tokens
     want(wanted <= h.context, f"{wanted} positions are wanted, the context has {h.context}")
+    want(not job.grammar, "the job has a grammar, and this program follows none")
 
 
 def ending(job, ends, answer, count):

@@ -50,7 +50,9 @@ class Job:
         want(all(self.stop), "an empty stop sequence")
         self.grammar = within("grammar flag", read.number(1), 0, 1) == 1
         if self.grammar:
-            read.take(4 + 32)
+            read.number(4)
+            grammar = read.take(within("length of the grammar", read.number(4), 0, 1 << 18))
+            want(decodes(grammar), "the grammar is no text")
         self.nonce = read.key()
         read.end()
 

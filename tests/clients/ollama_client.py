@@ -3,6 +3,7 @@
 Reads OLLAMA_HOST and OLLAMA_API_KEY, as programs with this client do.
 """
 
+import json
 import os
 
 import ollama
@@ -40,6 +41,25 @@ def main():
     shown = client.show("village")
     assert shown.modelinfo["mutirao.model_id"], shown
     print("show:", shown.modelinfo["mutirao.model_id"][:8])
+
+    animal = {
+        "type": "object",
+        "properties": {"kind": {"enum": ["fox", "owl"]}, "age": {"type": "integer", "maximum": 30}},
+        "required": ["kind", "age"],
+    }
+    formed = json.loads(client.chat("village", MESSAGES, format=animal).message.content)
+    assert formed["kind"] in ("fox", "owl") and formed["age"] <= 30, formed
+    print("format:", formed)
+
+    lamp = {"type": "object", "properties": {"level": {"type": "integer", "minimum": 0, "maximum": 9}}}
+    tool = {"type": "function", "function": {"name": "set_lamp", "parameters": lamp}}
+    # There is no choice of tools here: the answer is the constant, unless the lamp is set.
+    said = client.chat("village", MESSAGES, tools=[tool], format={"const": "no lamp"}).message
+    assert said.content == '"no lamp"' or said.tool_calls[0].function.name == "set_lamp", said
+    called = [{"function": {"name": "set_lamp", "arguments": {"level": 3}}}]
+    turns = [{"role": "assistant", "tool_calls": called}, {"role": "tool", "content": "it is on", "tool_name": "set_lamp"}]
+    assert client.chat("village", MESSAGES + turns, tools=[tool], options={"num_predict": 40}).done
+    print("tools:", said.content or said.tool_calls)
 
     try:
         client.chat("no-such-model", messages=MESSAGES)

@@ -11,6 +11,7 @@ use mutirao_node::Node;
 use mutirao_node::ask::{Notice, Question};
 use mutirao_node::config::{Config, Home, Settings};
 use mutirao_wire::bundle::Message;
+use mutirao_wire::form::Form;
 use mutirao_wire::{Privacy, Sampling};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
@@ -68,6 +69,7 @@ fn question() -> Question {
         sampling: Sampling::greedy(),
         max_tokens: 512,
         stop: Vec::new(),
+        form: Form::default(),
     }
 }
 

@@ -181,6 +181,9 @@ pub struct RunArguments {
     /// End the answer before this text; may be repeated
     #[arg(long, value_name = "TEXT")]
     pub stop: Vec<String>,
+    /// Answer in JSON: `json` for any object, or a file with a JSON schema
+    #[arg(long, value_name = "json|FILE")]
+    pub format: Option<String>,
     /// Write the receipt here as well
     #[arg(long, value_name = "FILE")]
     pub receipt: Option<PathBuf>,

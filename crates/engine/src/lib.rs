@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::float_arithmetic))]
 
 pub mod fixed;
+pub mod guide;
 pub mod kernel;
 pub mod load;
 pub mod model;

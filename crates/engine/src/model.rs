@@ -7,13 +7,16 @@ pub mod matrix;
 pub mod packed;
 pub mod variant;
 
+use crate::guide::{Guide, Guides, NoGuide};
 use crate::kernel::packed::Bytes;
 use crate::load::LoadError;
 use crate::load::format::File;
 use header::Header;
 use llama::Llama;
+use mutirao_wire::job::Constraint;
 use mutirao_wire::{ModelId, OpSet, Token};
 use packed::{PackedError, PackedFile};
+use std::sync::Arc;
 
 /// A verified model. Immutable: share it as `Arc<Model>`.
 #[derive(Debug)]
@@ -23,6 +26,8 @@ pub struct Model {
     tokenizer: Vec<u8>,
     template: Vec<u8>,
     pub(crate) network: Llama,
+    /// Who follows grammars in its tokens, if anybody does.
+    guides: Option<Arc<dyn Guides>>,
 }
 
 impl Model {
@@ -41,6 +46,7 @@ impl Model {
             template: file.template.to_vec(),
             header: file.header,
             network,
+            guides: None,
         })
     }
 
@@ -53,7 +59,7 @@ impl Model {
         let file = PackedFile::open(bytes)?;
         let network = Llama::new(&file.header, &file).map_err(|_| PackedError::Damaged)?;
         let PackedFile { id, header, tokenizer, template, .. } = file;
-        Ok(Self { id, header, tokenizer, template, network })
+        Ok(Self { id, header, tokenizer, template, network, guides: None })
     }
 
     /// The digest that names this model.
@@ -108,6 +114,26 @@ impl Model {
     #[must_use]
     pub fn position_bytes(&self) -> u64 {
         4 * u64::from(self.header.shape.kv_width()) * self.network.layers() as u64
+    }
+
+    /// Says who follows grammars in this model's tokens.
+    #[must_use]
+    pub fn with_guides(self, guides: Arc<dyn Guides>) -> Self {
+        Self { guides: Some(guides), ..self }
+    }
+
+    /// Whether a grammar can be followed.
+    ///
+    /// # Errors
+    /// [`NoGuide`] saying why not.
+    pub fn follows(&self, constraint: &Constraint) -> Result<(), NoGuide> {
+        self.guide(constraint).map(drop)
+    }
+
+    /// Begins to follow a grammar.
+    pub(crate) fn guide(&self, constraint: &Constraint) -> Result<Box<dyn Guide>, NoGuide> {
+        let nobody = || NoGuide("nobody here follows grammars".to_owned());
+        self.guides.as_ref().ok_or_else(nobody)?.follow(constraint)
     }
 
     /// Name, shape and scales.

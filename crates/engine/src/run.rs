@@ -5,10 +5,12 @@
 
 mod generation;
 mod replay;
+mod written;
 
 pub use generation::{Expected, Generation, Kept, Prefill, Step, common, prefill_together};
 pub use replay::{Checker, Replay, replay};
 
+use crate::guide::NoGuide;
 use crate::model::Model;
 use mutirao_wire::{Finish, Job, ModelId, OpSet, Token};
 use thiserror::Error;
@@ -55,12 +57,12 @@ pub enum JobError {
         /// Positions there are.
         context: u32,
     },
-    /// A grammar constrains the answer.
-    #[error("the job has a constraint; op set 1 knows none")]
-    Constraint,
+    /// Nobody here follows its grammar.
+    #[error("the job has a grammar that cannot be followed: {0}")]
+    Grammar(NoGuide),
 }
 
-/// Whether a job can be run on a model.
+/// Whether a job can be run on a model, its grammar aside.
 ///
 /// # Errors
 /// [`JobError`] saying why not.
@@ -71,9 +73,6 @@ pub fn check(model: &Model, job: &Job) -> Result<(), JobError> {
     }
     if job.op_set != model.op_set() {
         return Err(JobError::OpSet { wanted: job.op_set, actual: model.op_set() });
-    }
-    if job.constraint.is_some() {
-        return Err(JobError::Constraint);
     }
     if job.prompt.is_empty() {
         return Err(JobError::EmptyPrompt);

@@ -8,6 +8,7 @@
 //! nothing depends on an order of equals. One BLAKE3 value, keyed by the seed, decides a position.
 
 use crate::fixed::rnd;
+use crate::guide::Allowed;
 use crate::table::Tables;
 use mutirao_wire::limits::TEMPERATURE_MILLI_MAX;
 use mutirao_wire::{Digest, Sampling, Token};
@@ -36,6 +37,26 @@ pub fn choose(logits: &[i32], sampling: &Sampling, position: u64) -> Token {
     let kept = |p: &u16| if *p >= least { u64::from(*p) } else { 0 };
     let total: u64 = powers.iter().map(kept).sum();
     pick(powers.iter().map(kept), total, random(&sampling.seed, position))
+}
+
+/// The token that follows among those that a grammar lets through, as if the vocabulary had no
+/// others; `None` where it lets none through.
+// spec: ENGINE-13.6
+#[must_use]
+pub fn choose_among(
+    logits: &[i32],
+    allowed: &Allowed,
+    sampling: &Sampling,
+    position: u64,
+) -> Option<Token> {
+    let all = (0u32..).map(Token).zip(logits);
+    let (tokens, logits): (Vec<Token>, Vec<i32>) =
+        all.filter(|(token, _)| allowed.has(*token)).unzip();
+    if tokens.is_empty() {
+        return None;
+    }
+    let Token(at) = choose(&logits, sampling, position);
+    tokens.get(at as usize).copied()
 }
 
 fn token(index: Option<usize>) -> Token {

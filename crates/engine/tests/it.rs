@@ -18,6 +18,8 @@ mod gguf;
 mod gguf_families;
 #[path = "it/golden.rs"]
 mod golden;
+#[path = "it/guides.rs"]
+mod guides;
 #[path = "it/packed.rs"]
 mod packed;
 #[path = "it/pieces.rs"]

@@ -3,6 +3,7 @@
 use crate::pay::{Admission, Proof, Quote, Unpaid};
 use crate::wallet::{TwoViews, WalletView};
 use mutirao_wire::bundle::Message;
+use mutirao_wire::form::{Call, Form};
 use mutirao_wire::{Amount, Finish, PeerKey, ReceiptId, Sampling};
 use std::future::Future;
 use std::pin::Pin;
@@ -29,6 +30,8 @@ pub struct Ask {
     pub max_tokens: u32,
     /// Texts that end the answer.
     pub stop: Vec<String>,
+    /// What the answer has to look like.
+    pub form: Form,
     /// Who asks, by the name of its key; none for the owner.
     pub caller: Option<String>,
 }
@@ -52,6 +55,13 @@ pub enum Said {
         /// Who.
         provider: PeerKey,
     },
+    /// A whole call of a tool, and who wrote it.
+    Call {
+        /// The call.
+        call: Call,
+        /// Who.
+        provider: PeerKey,
+    },
     /// A provider is out.
     Lost {
         /// Who.
@@ -64,8 +74,10 @@ pub enum Said {
 /// A whole answer and what is known about it.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// Its text.
+    /// Its text, without calls of tools.
     pub text: String,
+    /// The calls of tools in it.
+    pub calls: Vec<Call>,
     /// How it ended.
     pub finish: Finish,
     /// Tokens of the prompt.

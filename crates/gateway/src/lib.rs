@@ -11,6 +11,7 @@ pub mod chain;
 mod demo;
 mod door;
 mod error;
+mod form;
 mod guard;
 mod hub;
 mod metrics;

@@ -10,6 +10,7 @@ use crate::pay::{self, Bill};
 use crate::queue::Place;
 use futures_util::stream::{Stream, StreamExt, iter, unfold};
 use mutirao_wire::PeerKey;
+use mutirao_wire::form::Call;
 use mutirao_wire::limits::ANSWER_TOKENS_MAX;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,9 @@ pub(crate) trait Words: Send + Sync + 'static {
     /// Before the first text.
     fn opening(&self) -> Vec<String>;
     /// More text, never empty.
-    fn text(&self, text: &str, provider: &PeerKey) -> String;
+    fn text(&self, text: &str, provider: &PeerKey) -> Vec<String>;
+    /// A call of a tool, whole; the first of an answer is number 0.
+    fn call(&self, number: usize, call: &Call) -> Vec<String>;
     /// A provider is gone, where the API has a place for that.
     fn lost(&self, provider: &PeerKey, why: &str) -> Option<String>;
     /// Everything behind the last text; who was lost may have been said before.
@@ -80,7 +83,8 @@ pub(crate) async fn pieces(
     bill: Option<Bill>,
 ) -> Result<impl Stream<Item = String> + Send + 'static, ApiError> {
     let (send, mut events) = mpsc::channel(EVENTS_WAITING);
-    let mut telling = Telling { words: words.clone(), send, lost: Vec::new(), begun: false, bill };
+    let mut telling =
+        Telling { words: words.clone(), send, lost: Vec::new(), begun: false, bill, calls: 0 };
     tokio::spawn(async move {
         let _place = place;
         tell(&door, ask, &mut telling).await;
@@ -101,6 +105,8 @@ struct Telling {
     begun: bool,
     /// Where the answer is paid for by whoever asks.
     bill: Option<Bill>,
+    /// Calls that were told.
+    calls: usize,
 }
 
 /// Runs the answer until it is whole, fails, or nobody listens.
@@ -145,25 +151,37 @@ impl Telling {
         heard
     }
 
-    /// Sends one event behind the opening; whether anybody still listens.
-    async fn say(&mut self, event: impl FnOnce(&dyn Words) -> Option<String> + Send) -> bool {
-        if !self.begin().await {
-            return false;
+    /// Sends events behind the opening; whether anybody still listens.
+    async fn say<T>(&mut self, events: impl FnOnce(&dyn Words) -> T + Send) -> bool
+    where
+        T: IntoIterator<Item = String>,
+        T::IntoIter: Send,
+    {
+        let mut heard = self.begin().await;
+        let events = events(&*self.words).into_iter();
+        for event in events {
+            heard = heard && self.send.send(Ok(event)).await.is_ok();
         }
-        match event(&*self.words) {
-            Some(event) => self.send.send(Ok(event)).await.is_ok(),
-            None => true,
-        }
+        heard
+    }
+
+    /// Something was written, and is paid for.
+    fn earned(&mut self) {
+        self.bill.iter_mut().for_each(Bill::heard);
     }
 
     async fn hear(&mut self, said: &Said) -> bool {
         match said {
             Said::Text { text, .. } if text.is_empty() => true,
             Said::Text { text, provider } => {
-                if let Some(bill) = &mut self.bill {
-                    bill.heard();
-                }
-                self.say(|words| Some(words.text(text, provider))).await
+                self.earned();
+                self.say(|words| words.text(text, provider)).await
+            }
+            Said::Call { call, .. } => {
+                self.earned();
+                let number = self.calls;
+                self.calls += 1;
+                self.say(|words| words.call(number, call)).await
             }
             // A loss before the first word changes nothing that anybody saw, but the prompt was.
             Said::Lost { provider, why } => {

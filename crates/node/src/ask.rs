@@ -20,9 +20,12 @@ use crate::keys;
 use crate::models::Opened;
 use conduct::Conduct;
 use errand::Errand;
+use mutirao_engine::JobError;
 pub use mutirao_market::quote::{Unfit, Weighed};
 use mutirao_market::session::client::{Mode, Outcome, Payment, Policy, audit_drawn};
 use mutirao_wire::bundle::{Message, Opening, ReceiptBundle, TextOpening};
+use mutirao_wire::form::Form;
+use mutirao_wire::job::Constraint;
 use mutirao_wire::{Amount, Finish, Job, PeerKey, Privacy, ReceiptId, Sampling, Token};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -48,6 +51,8 @@ pub struct Question {
     pub max_tokens: u32,
     /// Texts that end the answer.
     pub stop: Vec<String>,
+    /// What the answer has to look like.
+    pub form: Form,
 }
 
 /// What happens while an answer comes.
@@ -262,7 +267,7 @@ impl Node {
         let answer = opened.text.decode(&outcome.answer)?;
         let text = TextOpening {
             messages: question.messages.clone(),
-            tools: None,
+            tools: question.form.described(),
             date: None,
             answer,
             text_stack: mutirao_text::TEXT_STACK.into(),
@@ -321,7 +326,8 @@ fn about(bundle: &ReceiptBundle, text: &str) -> serde_json::Value {
 
 /// Everything that determines the answer. The nonce is fresh, so that no receipt can be guessed.
 pub(crate) fn job(opened: &Opened, question: &Question) -> Result<Job, AskError> {
-    let prompt = opened.text.prompt(&question.messages, None, None)?;
+    let tools = question.form.described();
+    let prompt = opened.text.prompt(&question.messages, tools.as_ref(), None)?;
     let context = opened.model.context() as usize;
     let room = context.saturating_sub(prompt.len());
     if room == 0 {
@@ -334,7 +340,15 @@ pub(crate) fn job(opened: &Opened, question: &Question) -> Result<Job, AskError>
         sampling: question.sampling,
         max_tokens: question.max_tokens.min(u32::try_from(room).unwrap_or(u32::MAX)),
         stop: Vec::new(),
-        constraint: None,
+        constraint: constraint(opened, &question.form)?,
         nonce: keys::random()?,
     })
+}
+
+/// The grammar of a form, if it can be followed here.
+fn constraint(opened: &Opened, form: &Form) -> Result<Option<Constraint>, AskError> {
+    let Some(grammar) = mutirao_text::grammar(form) else { return Ok(None) };
+    let constraint = Constraint { engine: mutirao_text::GRAMMAR_ENGINE, grammar };
+    opened.model.follows(&constraint).map_err(JobError::Grammar)?;
+    Ok(Some(constraint))
 }

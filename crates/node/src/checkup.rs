@@ -8,6 +8,7 @@ use crate::models::VILLAGE;
 use crate::packs;
 use mutirao_engine::Kernels;
 use mutirao_wire::bundle::Message;
+use mutirao_wire::form::Form;
 use mutirao_wire::{Privacy, Sampling};
 
 /// One thing that was tried.
@@ -90,6 +91,7 @@ impl Node {
             sampling: Sampling::greedy(),
             max_tokens: 32,
             stop: Vec::new(),
+            form: Form::default(),
         };
         let answered = match node.ask(&question, &mut |_| {}).await {
             Ok(answered) => answered,

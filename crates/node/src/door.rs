@@ -1,6 +1,7 @@
 //! The node behind its HTTP door: what `mutirao-gateway` asks for, in terms of [`Node::ask`].
 
 mod sold;
+mod teller;
 #[cfg(test)]
 mod tests;
 
@@ -25,10 +26,12 @@ use mutirao_gateway::{
 };
 use mutirao_market::session::client::SessionError;
 use mutirao_net::Ticket;
+use mutirao_wire::form::Call;
 use mutirao_wire::{Amount, Digest, PeerKey, Privacy, Sampling};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use teller::Teller;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
@@ -264,24 +267,13 @@ impl Backend for Node {
     fn ask(self: Arc<Self>, ask: Ask, say: Sender<Said>) -> BoxFuture<Result<Answer, AskFailure>> {
         Box::pin(async move {
             let question = question(&ask).map_err(failure)?;
-            let mut speaker = None;
-            let mut watch = move |notice: Notice| {
-                let said = match notice {
-                    Notice::Chose { .. } => return,
-                    Notice::Asking { provider } => {
-                        speaker = Some(provider);
-                        return;
-                    }
-                    Notice::Text { text } => speaker.map(|provider| Said::Text { text, provider }),
-                    Notice::Lost { provider, why } => Some(Said::Lost { provider, why }),
-                };
-                // The channel has room for all of it; it refuses only when nobody listens.
-                let _ = said.map(|said| say.try_send(said));
-            };
+            let mut teller = Teller::new(say, !question.form.tools.is_empty());
+            let mut watch = |notice: Notice| teller.hear(notice);
             let caller = self.caller(ask.caller).await?;
             let answered = self.ask_for(caller.as_ref(), &question, &mut watch).await;
             tokio::spawn(async move { self.meet_ahead().await });
-            answered.map(answer).map_err(failure)
+            let (text, calls) = teller.end();
+            answered.map(|answered| answer(answered, text, calls)).map_err(failure)
         })
     }
 
@@ -354,13 +346,15 @@ fn question(ask: &Ask) -> Result<Question, AskError> {
         sampling: Sampling { seed, ..ask.sampling },
         max_tokens: ask.max_tokens,
         stop: ask.stop.clone(),
+        form: ask.form.clone(),
     })
 }
 
-fn answer(answered: Answered) -> Answer {
+fn answer(answered: Answered, text: String, calls: Vec<Call>) -> Answer {
     Answer {
         answer_tokens: u32::try_from(answered.tokens.len()).unwrap_or(u32::MAX),
-        text: answered.text,
+        text,
+        calls,
         finish: answered.finish,
         prompt_tokens: answered.prompt_tokens,
         providers: answered.providers,

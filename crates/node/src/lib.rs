@@ -16,6 +16,7 @@ pub mod energy;
 pub mod eval;
 pub mod fetch;
 pub mod files;
+mod guide;
 mod hub;
 pub mod keys;
 pub mod lan;

@@ -8,6 +8,7 @@
 use crate::caches::{self, CacheError, Caches, Repository};
 use crate::desk::{Desk, MODEL_FILE, Progress};
 use crate::files::{self, FileError};
+use crate::guide::TextGuides;
 use crate::packs::{self, Pack, Refusal};
 use crate::published::{Found, PublishedError, SIDE_BYTES_MAX, template};
 use crate::threads::Threads;
@@ -320,7 +321,8 @@ impl Models {
 fn ready(name: &str, model: Model, pack: Option<Pack>) -> Result<Opened, ModelError> {
     let text = TextStack::new(model.tokenizer(), model.template(), model.vocabulary())
         .map_err(|source| ModelError::Text { name: name.to_owned(), source })?;
-    let (model, workshop) = (Arc::new(model), OnceLock::new());
+    let guides = TextGuides::new(text.clone(), model.end_of_text());
+    let (model, workshop) = (Arc::new(model.with_guides(Arc::new(guides))), OnceLock::new());
     Ok(Opened { name: name.to_owned(), model, text, pack, workshop })
 }
 

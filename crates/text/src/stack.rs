@@ -1,5 +1,7 @@
 //! The text layer of one model: its tokenizer and its chat template, read from hostile bytes.
 
+use crate::form::explained;
+use crate::grammar::Grammars;
 use crate::seal::Seals;
 use crate::stream::TextStream;
 use crate::template::ChatTemplate;
@@ -7,6 +9,7 @@ use crate::tokens::Vocabulary;
 use mutirao_wire::Token;
 use mutirao_wire::bundle::Message;
 use mutirao_wire::limits::{MESSAGE_BYTES_MAX, MESSAGES_MAX, PROMPT_TOKENS_MAX};
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use thiserror::Error;
@@ -52,6 +55,12 @@ pub enum TextError {
         /// How many are read.
         maximum: usize,
     },
+    /// A grammar is refused, or cannot be followed.
+    #[error("the grammar is refused: {reason}")]
+    Grammar {
+        /// Why.
+        reason: String,
+    },
     /// A token that the tokenizer does not have.
     #[error("token {token} is not in the vocabulary")]
     UnknownToken {
@@ -91,7 +100,24 @@ impl TextStack {
         date: Option<&str>,
     ) -> Result<String, TextError> {
         check(messages)?;
-        self.template.render(messages, tools, date)
+        let (messages, tools) = self.told(messages, tools);
+        self.template.render(&messages, tools, date)
+    }
+
+    /// Messages and tools as the template takes them: where it does not know calls, the tools are
+    /// in the messages.
+    // spec: GRAMMAR-2.3
+    fn told<'a>(
+        &self,
+        messages: &'a [Message],
+        tools: Option<&'a serde_json::Value>,
+    ) -> (Cow<'a, [Message]>, Option<&'a serde_json::Value>) {
+        match tools {
+            Some(tools) if !self.template.knows_calls => {
+                (Cow::Owned(explained(messages, tools)), None)
+            }
+            tools => (Cow::Borrowed(messages), tools),
+        }
     }
 
     /// The prompt of a conversation in tokens. Control tokens come from the template alone.
@@ -105,8 +131,9 @@ impl TextStack {
         date: Option<&str>,
     ) -> Result<Vec<Token>, TextError> {
         check(messages)?;
-        let seals = Seals::new(self.vocabulary.control(), messages, tools, date)?;
-        let messages = seals.messages(messages);
+        let (messages, tools) = self.told(messages, tools);
+        let seals = Seals::new(self.vocabulary.control(), &messages, tools, date)?;
+        let messages = seals.messages(&messages);
         let tools = tools.map(|tools| seals.value(tools));
         let date = date.map(|date| seals.text(date));
         let rendered = self.template.render(&messages, tools.as_ref(), date.as_deref())?;
@@ -135,6 +162,15 @@ impl TextStack {
     /// [`TextError::UnknownToken`] when a token is not in the vocabulary.
     pub fn decode(&self, tokens: &[Token]) -> Result<String, TextError> {
         self.vocabulary.decode(tokens)
+    }
+
+    /// Reads grammars for this tokenizer, whose texts end with one of `ends`. It takes a while:
+    /// every token is looked at.
+    ///
+    /// # Errors
+    /// [`TextError::Grammar`] when nothing ends a text, or the tokenizer spells in an unknown way.
+    pub fn grammars(&self, ends: &[Token]) -> Result<Grammars, TextError> {
+        Grammars::new(&self.vocabulary, ends)
     }
 
     /// Reads an answer token by token.

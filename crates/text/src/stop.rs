@@ -49,12 +49,14 @@ impl StopFinder {
 
     /// Bytes at the end that may be the start of a stop string.
     fn suspicious(&self) -> usize {
-        let starts = |stop: &String| {
-            let lengths = stop.char_indices().map(|(at, _)| at).rev();
-            let mut starts = lengths
-                .filter(|at| stop.get(..*at).is_some_and(|start| self.held.ends_with(start)));
-            starts.next().unwrap_or(0)
-        };
-        self.stops.iter().map(starts).max().unwrap_or(0)
+        self.stops.iter().map(|stop| overlap(&self.held, stop)).max().unwrap_or(0)
     }
+}
+
+/// Bytes at the end of `text` that may be the start of `word`.
+pub(crate) fn overlap(text: &str, word: &str) -> usize {
+    let lengths = word.char_indices().map(|(at, _)| at).rev();
+    let mut starts =
+        lengths.filter(|at| word.get(..*at).is_some_and(|start| text.ends_with(start)));
+    starts.next().unwrap_or(0)
 }

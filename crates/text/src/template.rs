@@ -6,6 +6,7 @@ use crate::{filter, method, rewrite, toll};
 use minijinja::value::Value;
 use minijinja::{Environment, Error, ErrorKind};
 use mutirao_wire::bundle::Message;
+use mutirao_wire::form::CALL_OPENS;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
@@ -22,6 +23,8 @@ const NAME: &str = "chat";
 #[derive(Debug)]
 pub struct ChatTemplate {
     environment: Environment<'static>,
+    /// Whether it knows how calls of tools stand in a text.
+    pub knows_calls: bool,
 }
 
 impl ChatTemplate {
@@ -33,7 +36,7 @@ impl ChatTemplate {
         let read = contained(|| {
             let mut environment = environment();
             environment.add_template_owned(NAME, rewrite::tolled(source)?).map_err(|e| said(&e))?;
-            Ok(Self { environment })
+            Ok(Self { environment, knows_calls: source.contains(CALL_OPENS) })
         });
         read.map_err(refused)
     }

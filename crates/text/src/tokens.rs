@@ -54,6 +54,26 @@ impl Vocabulary {
         &self.control_texts
     }
 
+    /// All words and their tokens, added ones among them.
+    pub fn words(&self) -> impl Iterator<Item = (String, u32)> {
+        self.control.get_vocab(true).into_iter()
+    }
+
+    /// The words that were added to the model's own, their tokens, and whether they are control
+    /// tokens.
+    pub fn added(&self) -> impl Iterator<Item = (String, u32, bool)> {
+        let added = self.control.get_added_tokens_decoder().into_values();
+        added.filter_map(|added| {
+            let id = self.control.token_to_id(&added.content)?;
+            Some((added.content, id, added.special))
+        })
+    }
+
+    /// The decoder, as the file has it; null where there is none.
+    pub fn decoder(&self) -> serde_json::Value {
+        serde_json::to_value(self.control.get_decoder()).unwrap_or_default()
+    }
+
     /// Encodes text of the template.
     pub fn encode(&self, text: &str) -> Result<Vec<Token>, TextError> {
         encode(&self.control, text)

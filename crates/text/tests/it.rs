@@ -1,5 +1,7 @@
 //! The text layer on the shipped model's own tokenizer and template, and on hostile ones.
 
+#[path = "it/grammars.rs"]
+mod grammars;
 #[path = "it/hostile.rs"]
 mod hostile;
 #[path = "it/prompts.rs"]

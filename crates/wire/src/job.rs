@@ -5,7 +5,7 @@
 //! Clauses: `docs/spec/session.md`, section 1.
 
 use crate::amount::{Amount, Prices};
-use crate::codec::{Decode, DecodeError, Encode, Reader, put_list};
+use crate::codec::{Decode, DecodeError, Encode, Reader, put_bytes, put_list};
 use crate::digest::Digest;
 use crate::id::{
     AnswerCommitment, ChannelId, JobCommitment, ModelId, OpSet, OrderCommitment, PrefixDigest,
@@ -13,7 +13,7 @@ use crate::id::{
 };
 use crate::key::PeerKey;
 use crate::limits::{
-    ANSWER_TOKENS_MAX, PROMPT_TOKENS_MAX, STOP_SEQUENCES_MAX, STOP_TOKENS_MAX,
+    ANSWER_TOKENS_MAX, GRAMMAR_BYTES_MAX, PROMPT_TOKENS_MAX, STOP_SEQUENCES_MAX, STOP_TOKENS_MAX,
     TEMPERATURE_MILLI_MAX,
 };
 use crate::record;
@@ -78,16 +78,28 @@ impl Decode for Sampling {
     }
 }
 
-/// A grammar that masks tokens: which engine reads it, and its digest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A grammar that the answer's text follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Constraint {
-    /// Version of the constraint engine.
+    /// Who reads the grammar: the version of what says which tokens may follow.
     pub engine: u32,
-    /// Digest of the grammar.
-    pub grammar: Digest,
+    /// Its text; what is in it, that engine says.
+    pub grammar: String,
 }
 
-record!(Constraint { engine, grammar });
+impl Encode for Constraint {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.engine.encode(out);
+        put_bytes(out, self.grammar.as_bytes());
+    }
+}
+
+impl Decode for Constraint {
+    fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let engine = Decode::decode(input)?;
+        Ok(Self { engine, grammar: input.text("grammar", GRAMMAR_BYTES_MAX)? })
+    }
+}
 
 /// All that determines an answer, and a nonce that hides it.
 // spec: SESSION-1.1
@@ -105,7 +117,7 @@ pub struct Job {
     pub max_tokens: u32,
     /// Token sequences that end the answer.
     pub stop: Vec<Vec<Token>>,
-    /// A grammar, or none.
+    /// What its text must be like, if anything.
     pub constraint: Option<Constraint>,
     /// Salt of every commitment to this job and its answer.
     pub nonce: [u8; 32],

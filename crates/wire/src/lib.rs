@@ -10,6 +10,7 @@ pub mod amount;
 pub mod bundle;
 pub mod codec;
 pub mod digest;
+pub mod form;
 pub mod id;
 pub mod job;
 pub mod key;

@@ -8,6 +8,8 @@ pub const ANSWER_TOKENS_MAX: usize = 1 << 17;
 pub const STOP_SEQUENCES_MAX: usize = 8;
 /// Longest stop sequence, in tokens.
 pub const STOP_TOKENS_MAX: usize = 32;
+/// Longest grammar of a job, in bytes.
+pub const GRAMMAR_BYTES_MAX: usize = 1 << 18;
 /// Largest temperature, in thousandths.
 pub const TEMPERATURE_MILLI_MAX: u32 = 100_000;
 /// Most tokens between two checkpoints.

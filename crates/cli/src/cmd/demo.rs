@@ -19,6 +19,7 @@ use mutirao_node::ask::{Answered, Notice, Question};
 use mutirao_node::config::Config;
 use mutirao_node::models::VILLAGE;
 use mutirao_wire::bundle::{Message, ReceiptBundle};
+use mutirao_wire::form::Form;
 use mutirao_wire::{PeerKey, Privacy, Sampling};
 use neighbours::Neighbours;
 use std::process::ExitCode;
@@ -134,5 +135,6 @@ fn question(text: &str) -> Question {
         sampling: Sampling::greedy(),
         max_tokens: 512,
         stop: Vec::new(),
+        form: Form::default(),
     }
 }

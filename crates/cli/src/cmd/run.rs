@@ -7,10 +7,14 @@ use mutirao_node::ask::{Answered, AskError, Notice, Question, Unfit, Weighed};
 use mutirao_node::energy::Energy;
 use mutirao_node::{Node, files};
 use mutirao_wire::bundle::Message;
+use mutirao_wire::form::Form;
 use mutirao_wire::{PeerKey, Sampling};
 use serde_json::json;
 use std::io::{BufRead, IsTerminal, Read};
 use std::process::ExitCode;
+
+/// Largest file of a schema.
+const SCHEMA_BYTES_MAX: u64 = 1 << 18;
 
 /// Asks once, or keeps a conversation when a person sits at the keyboard without a prompt.
 pub fn run(node: &Node, run: &RunArguments, printer: Printer) -> anyhow::Result<ExitCode> {
@@ -104,6 +108,7 @@ async fn ask(
         sampling: sampling(run)?,
         max_tokens: run.max_tokens,
         stop: run.stop.clone(),
+        form: form(run)?,
     };
     let mut reasons = serde_json::Value::Null;
     let mut watch = |notice: Notice| match notice {
@@ -217,6 +222,21 @@ fn object(answered: &Answered) -> serde_json::Value {
         "verified": answered.trust.words(),
         "seen_by": answered.seen_by.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
+}
+
+/// What the answer has to look like.
+fn form(run: &RunArguments) -> anyhow::Result<Form> {
+    let schema = match run.format.as_deref() {
+        None => None,
+        Some("json") => Some(json!({ "type": "object" })),
+        Some(path) => {
+            let file = files::read_bounded(path.as_ref(), SCHEMA_BYTES_MAX)?;
+            Some(serde_json::from_slice(&file).with_context(|| {
+                format!("--format: {path} is no JSON schema; `json` asks for any object")
+            })?)
+        }
+    };
+    Ok(Form { schema, ..Form::default() })
 }
 
 /// Floats end here: a job holds thousandths and 1/65 536 only.

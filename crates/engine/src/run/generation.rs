@@ -1,10 +1,10 @@
 //! A job in progress: prefill in slices, then a token at a time, alone or with others.
 
+use super::written::Written;
 use super::{JobError, check, ending};
 use crate::kernel::Kernels;
 use crate::model::Model;
 use crate::pool::Pool;
-use crate::sample::choose;
 use crate::session::{EngineError, Feed, Session, feed_together};
 use mutirao_wire::{Finish, Job, Token};
 use std::sync::Arc;
@@ -89,8 +89,8 @@ pub struct Generation {
     model: Arc<Model>,
     job: Job,
     session: Session,
-    /// The tokens of the answer that stand.
-    answer: Vec<Token>,
+    /// What stands of the answer.
+    answer: Written,
     /// Handed over and not yet checked.
     prefix: Vec<Token>,
     /// What follows `answer`, once known.
@@ -158,7 +158,7 @@ impl Generation {
         session: Session,
     ) -> Result<Self, JobError> {
         check(&model, &job)?;
-        let (answer, next, diverged) = (Vec::new(), None, None);
+        let (answer, next, diverged) = (Written::new(&model, &job)?, None, None);
         Ok(Self { model, job, session, answer, prefix, next, diverged })
     }
 
@@ -166,7 +166,7 @@ impl Generation {
     #[must_use]
     pub fn keep(self) -> Option<Kept> {
         let count = self.session.position();
-        let tokens = self.job.prompt.iter().chain(&self.answer).copied().take(count);
+        let tokens = self.job.prompt.iter().chain(self.answer()).copied().take(count);
         let tokens: Vec<Token> = tokens.collect();
         let whole = tokens.len() == count && !self.session.has_failed();
         whole.then_some(Kept { session: self.session, tokens })
@@ -175,7 +175,7 @@ impl Generation {
     /// The tokens of the answer so far, a checked prefix included.
     #[must_use]
     pub fn answer(&self) -> &[Token] {
-        &self.answer
+        self.answer.tokens()
     }
 
     /// The job.
@@ -247,31 +247,32 @@ impl Generation {
         if self.diverged.is_some() || more.is_empty() {
             return;
         }
-        if self.prefix.len() < self.answer.len() {
-            self.prefix.clone_from(&self.answer);
+        if self.prefix.len() < self.answer().len() {
+            self.prefix = self.answer().to_vec();
         }
         self.prefix.extend_from_slice(more);
         // What follows the tokens before is known already and need not be computed again.
         let Some(expected) = self.next.take() else { return };
-        let index = self.answer.len();
+        let index = self.answer().len();
         match (expected, self.prefix.get(index)) {
             (Expected::Token(token), Some(given)) if token == *given => self.accept(token),
             _ => self.diverged = Some((index, expected)),
         }
-        if let Some(finish) = self.next.filter(|_| self.answer.len() < self.prefix.len()) {
-            self.diverged = Some((self.answer.len(), finish));
+        if let Some(finish) = self.next.filter(|_| self.answer().len() < self.prefix.len()) {
+            self.diverged = Some((self.answer().len(), finish));
         }
     }
 
     /// Appends a token that is what the model gives, and sees whether the answer ends with it.
     fn accept(&mut self, token: Token) {
         self.answer.push(token);
-        self.next = ending(&self.model, &self.job, &self.answer).map(Expected::Finish);
+        self.next = ending(&self.model, &self.job, self.answer()).map(Expected::Finish);
     }
 
     /// The next tokens to feed: prompt, then prefix, then what was generated.
     fn upcoming(&self, budget: usize) -> Vec<Token> {
-        let rest = if self.answer.len() > self.prefix.len() { &self.answer } else { &self.prefix };
+        let answer = self.answer();
+        let rest = if answer.len() > self.prefix.len() { answer } else { &self.prefix };
         let vocabulary = self.model.vocabulary();
         let all = self.job.prompt.iter().chain(rest);
         let fed = all.skip(self.session.position()).take(budget);
@@ -357,7 +358,7 @@ struct Judge<'a> {
     model: &'a Model,
     job: &'a Job,
     prefix: &'a [Token],
-    answer: &'a mut Vec<Token>,
+    answer: &'a mut Written,
     /// Position of the first token that is fed.
     start: usize,
     next: Option<Expected>,
@@ -370,14 +371,18 @@ impl Judge<'_> {
         if self.diverged.is_some() || self.next.is_some() {
             return;
         }
-        let token = choose(logits, &self.job.sampling, (self.start + index + 1) as u64);
-        match self.prefix.get(self.answer.len()) {
+        let position = (self.start + index + 1) as u64;
+        let Some(token) = self.answer.choose(logits, &self.job.sampling, position) else {
+            return self.finish(Some(Finish::Trap));
+        };
+        let place = self.answer.tokens().len();
+        match self.prefix.get(place) {
             Some(given) if *given == token => {
                 self.answer.push(token);
-                let end = ending(self.model, self.job, self.answer);
+                let end = ending(self.model, self.job, self.answer.tokens());
                 self.finish(end);
             }
-            Some(_) => self.diverged = Some((self.answer.len(), Expected::Token(token))),
+            Some(_) => self.diverged = Some((place, Expected::Token(token))),
             None => self.next = Some(Expected::Token(token)),
         }
     }
@@ -395,8 +400,9 @@ impl Judge<'_> {
     fn finish(&mut self, end: Option<Finish>) {
         let Some(finish) = end.map(Expected::Finish) else { return };
         self.next = Some(finish);
-        if self.answer.len() < self.prefix.len() {
-            self.diverged = Some((self.answer.len(), finish));
+        let place = self.answer.tokens().len();
+        if place < self.prefix.len() {
+            self.diverged = Some((place, finish));
         }
     }
 }

@@ -115,3 +115,29 @@ fn samples_follow_the_powers() {
     let differs = (0..200).any(|at| choose(&logits, &other, at) != choose(&logits, &sampling, at));
     assert!(differs, "the seed decides nothing");
 }
+
+proptest! {
+    // spec: ENGINE-13.6
+    #[test]
+    fn who_is_not_let_through_takes_no_part(
+        logits in proptest::collection::vec(-2000i32..2000, 1..100),
+        lets in proptest::collection::vec(any::<bool>(), 100),
+        temperature in 0u32..2000,
+        position in any::<u64>(),
+    ) {
+        let lets: Vec<bool> = lets.into_iter().take(logits.len()).collect();
+        let mut words = vec![0u32; 4];
+        for at in (0..lets.len()).filter(|at| lets[*at]) {
+            words[at / 32] |= 1 << (at % 32);
+        }
+        let sampling = sampling(temperature, 7, 1000, 60_000);
+        let kept: Vec<usize> = (0..lets.len()).filter(|at| lets[*at]).collect();
+        let among: Vec<i32> = kept.iter().map(|at| logits[*at]).collect();
+        let wanted = (!kept.is_empty()).then(|| {
+            let Token(at) = choose(&among, &sampling, position);
+            Token(u32::try_from(kept[at as usize]).expect("below 100"))
+        });
+        let chosen = choose_among(&logits, &Allowed::from_words(words), &sampling, position);
+        prop_assert_eq!(chosen, wanted);
+    }
+}

@@ -6,7 +6,6 @@ use mutirao_engine::testing::{
     Dice, Recipe, random_model, small_shape, trap_token, trapping_model,
 };
 use mutirao_engine::{Generation, JobError, Model, Prefill, Replay, Shape, Step};
-use mutirao_wire::job::Constraint;
 use mutirao_wire::{Digest, Finish, Job, ModelId, OpSet, Sampling, Token};
 use std::sync::Arc;
 
@@ -68,7 +67,6 @@ fn a_job_that_does_not_fit_the_model_is_refused_by_its_first_fault() {
     let good = job(&model, &prompt(1), 40);
     assert_eq!(check(&model, &good), Ok(()));
     let other = ModelId(Digest([7; 32]));
-    let grammar = Some(Constraint { engine: 1, grammar: Digest([0; 32]) });
     let faults = [
         (
             Job { model: other, ..good.clone() },
@@ -78,7 +76,6 @@ fn a_job_that_does_not_fit_the_model_is_refused_by_its_first_fault() {
             Job { op_set: OpSet(2), ..good.clone() },
             JobError::OpSet { wanted: OpSet(2), actual: OpSet(1) },
         ),
-        (Job { constraint: grammar, ..good.clone() }, JobError::Constraint),
         (Job { prompt: Vec::new(), ..good.clone() }, JobError::EmptyPrompt),
         (Job { max_tokens: 0, ..good.clone() }, JobError::NoTokens),
         (

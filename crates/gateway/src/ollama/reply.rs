@@ -6,6 +6,7 @@ use crate::error::ApiError;
 use crate::openai::{provenance, reason};
 use crate::telling::{Loss, Words};
 use mutirao_wire::PeerKey;
+use mutirao_wire::form::Call;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -60,8 +61,16 @@ impl Head {
     }
 
     pub fn whole(&self, answer: &Answer, lost: &[Loss]) -> Value {
-        self.end(&answer.text, answer, lost)
+        let mut line = self.end(&answer.text, answer, lost);
+        if !answer.calls.is_empty() {
+            line["message"]["tool_calls"] = answer.calls.iter().map(function).collect();
+        }
+        line
     }
+}
+
+fn function(call: &Call) -> Value {
+    json!({ "function": call })
 }
 
 /// An answer as a stream of lines.
@@ -73,10 +82,16 @@ impl Words for Lines {
         vec![self.0.line("", false).to_string()]
     }
 
-    fn text(&self, text: &str, provider: &PeerKey) -> String {
+    fn text(&self, text: &str, provider: &PeerKey) -> Vec<String> {
         let mut line = self.0.line(text, false);
         line["mutirao"] = json!({ "provider": provider.to_string() });
-        line.to_string()
+        vec![line.to_string()]
+    }
+
+    fn call(&self, _: usize, call: &Call) -> Vec<String> {
+        let mut line = self.0.line("", false);
+        line["message"]["tool_calls"] = json!([function(call)]);
+        vec![line.to_string()]
     }
 
     fn lost(&self, provider: &PeerKey, why: &str) -> Option<String> {
@@ -151,7 +166,7 @@ pub fn shown(model: &ModelEntry) -> Value {
             "mutirao.model_id": facts.map(|facts| &facts.model_id),
             "mutirao.context_length": facts.map(|facts| facts.context),
         },
-        "capabilities": ["completion"],
+        "capabilities": ["completion", "tools"],
     })
 }
 

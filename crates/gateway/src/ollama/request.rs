@@ -3,10 +3,12 @@
 
 use crate::backend::Ask;
 use crate::error::ApiError;
+use crate::form::{SaidCall, Wanted, any_object};
 use crate::openai::{MAX_TOKENS, STOPS_MAX, is_something, within};
 use axum::http::StatusCode;
 use mutirao_wire::Sampling;
 use mutirao_wire::bundle::Message;
+use mutirao_wire::form::{Call, Form, with_calls};
 use mutirao_wire::limits::MESSAGES_MAX;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -27,7 +29,8 @@ struct Said {
     #[serde(default)]
     content: String,
     images: Option<Value>,
-    tool_calls: Option<Value>,
+    #[serde(default)]
+    tool_calls: Option<Vec<SaidCall>>,
 }
 
 /// The options that are understood.
@@ -166,8 +169,26 @@ impl Request {
             seed: options.seed.map(i64::cast_unsigned),
             max_tokens: options.max_tokens()?,
             stop: options.stops()?,
+            form: self.form()?,
             caller: None,
         }))
+    }
+
+    /// `"json"` or a schema, and tools.
+    fn form(&self) -> Result<Form, ApiError> {
+        let schema = match &self.fields.format {
+            Some(Value::String(word)) if word == "json" => Some(any_object()),
+            Some(Value::Object(fields)) => Some(Value::Object(fields.clone())),
+            None | Some(Value::Null) => None,
+            Some(Value::String(word)) if word.is_empty() => None,
+            Some(other) => {
+                let message = format!("format is {other}; \"json\" or a JSON schema is taken");
+                return Err(ApiError::parameter("format", message));
+            }
+        };
+        let tools = self.fields.tools.as_ref();
+        let form = Wanted { tools, ..Wanted::default() }.form()?;
+        Ok(Form { schema, ..form })
     }
 
     fn messages(&self) -> Result<Vec<Message>, ApiError> {
@@ -185,14 +206,14 @@ impl Request {
     }
 
     fn refuse_what_would_be_ignored(&self) -> Result<(), ApiError> {
-        let Fields { format, tools, think, images, context, .. } = &self.fields;
+        let Fields { tools, think, images, context, .. } = &self.fields;
+        let generates = self.kind == Kind::Generate;
         let some = |value: &Option<Value>| {
             value.as_ref().is_some_and(|value| is_something(value) && *value != Value::Bool(false))
         };
         let text = |value: &Option<String>| value.as_ref().is_some_and(|text| !text.is_empty());
         let refused = [
-            (some(tools), "tools", "tools are not supported yet"),
-            (some(format) && *format != Some("".into()), "format", "only text is supported yet"),
+            (generates && some(tools), "tools", "tools belong to /api/chat"),
             (some(think), "think", "no model here thinks aloud"),
             (some(images), "images", "only text is supported"),
             (some(context), "context", "give the conversation to /api/chat"),
@@ -267,13 +288,15 @@ impl Options {
 impl Said {
     fn message(&self) -> Result<Message, ApiError> {
         let some = |value: &Option<Value>| value.as_ref().is_some_and(is_something);
-        if some(&self.images) || some(&self.tool_calls) {
+        if some(&self.images) {
             return Err(ApiError::parameter("messages", "only text is supported in messages"));
         }
         if !["system", "user", "assistant", "tool"].contains(&self.role.as_str()) {
             let message = format!("role {:?}: system, user, assistant or tool", self.role);
             return Err(ApiError::parameter("messages", message));
         }
-        Ok(Message { role: self.role.clone(), content: self.content.clone() })
+        let calls = self.tool_calls.iter().flatten().map(SaidCall::call);
+        let calls: Vec<Call> = calls.collect::<Result<_, _>>()?;
+        Ok(Message { role: self.role.clone(), content: with_calls(&self.content, &calls) })
     }
 }

@@ -4,6 +4,7 @@
 use crate::backend::{Answer, Checked, Payment};
 use crate::error::ApiError;
 use crate::telling::{Loss, Words};
+use mutirao_wire::form::Call;
 use mutirao_wire::{Finish, PeerKey};
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -23,6 +24,14 @@ pub fn reason(finish: Finish) -> &'static str {
         Finish::Length => "length",
         Finish::Trap | Finish::ProviderStopped => "content_filter",
         Finish::Eos | Finish::Stop | Finish::Cancelled { .. } => "stop",
+    }
+}
+
+/// Why an answer ended: to call tools, where it does.
+fn ending(answer: &Answer) -> &'static str {
+    match reason(answer.finish) {
+        "stop" if !answer.calls.is_empty() => "tool_calls",
+        reason => reason,
     }
 }
 
@@ -99,15 +108,36 @@ impl Head {
         })
     }
 
+    /// Names a call among all of this door's.
+    fn call(&self, number: usize, call: &Call) -> Value {
+        let id = self.id.trim_start_matches("chatcmpl-");
+        json!({
+            "id": format!("call_{id}_{number}"),
+            "type": "function",
+            "function": { "name": call.name, "arguments": call.arguments.to_string() },
+        })
+    }
+
+    fn message(&self, answer: &Answer) -> Value {
+        let content = answer.text.as_str();
+        let mut message = json!({ "role": "assistant", "content": content, "refusal": null });
+        if !answer.calls.is_empty() {
+            let calls = answer.calls.iter().enumerate();
+            message["tool_calls"] = calls.map(|(number, call)| self.call(number, call)).collect();
+            message["content"] = if content.is_empty() { Value::Null } else { content.into() };
+        }
+        message
+    }
+
     /// The whole answer in one object.
     pub fn completion(&self, answer: &Answer, lost: &[Loss]) -> Value {
         let mut object = self.object(
             "chat.completion",
             &json!([{
                 "index": 0,
-                "message": { "role": "assistant", "content": answer.text, "refusal": null },
+                "message": self.message(answer),
                 "logprobs": null,
-                "finish_reason": reason(answer.finish),
+                "finish_reason": ending(answer),
             }]),
         );
         object["usage"] = usage(answer);
@@ -136,10 +166,16 @@ impl Words for Chunks {
         vec![self.head.chunk(&role, None).to_string()]
     }
 
-    fn text(&self, text: &str, provider: &PeerKey) -> String {
+    fn text(&self, text: &str, provider: &PeerKey) -> Vec<String> {
         let mut chunk = self.head.chunk(&json!({ "content": text }), None);
         chunk["mutirao"] = json!({ "provider": provider.to_string() });
-        chunk.to_string()
+        vec![chunk.to_string()]
+    }
+
+    fn call(&self, number: usize, call: &Call) -> Vec<String> {
+        let mut call = self.head.call(number, call);
+        call["index"] = number.into();
+        vec![self.head.chunk(&json!({ "tool_calls": [call] }), None).to_string()]
     }
 
     fn lost(&self, provider: &PeerKey, why: &str) -> Option<String> {
@@ -149,7 +185,7 @@ impl Words for Chunks {
     }
 
     fn closing(&self, answer: &Answer, lost: &[Loss]) -> Vec<String> {
-        let mut closing = self.head.chunk(&json!({}), Some(reason(answer.finish)));
+        let mut closing = self.head.chunk(&json!({}), Some(ending(answer)));
         closing["mutirao"] = provenance(answer, lost);
         let mut counts = self.head.object("chat.completion.chunk", &json!([]));
         counts["usage"] = usage(answer);

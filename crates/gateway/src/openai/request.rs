@@ -3,9 +3,11 @@
 
 use crate::backend::Ask;
 use crate::error::ApiError;
+use crate::form::{SaidCall, SaidFunction, Wanted};
 use axum::http::StatusCode;
 use mutirao_wire::Sampling;
 use mutirao_wire::bundle::Message;
+use mutirao_wire::form::{Call, with_calls};
 use mutirao_wire::limits::MESSAGES_MAX;
 use serde::Deserialize;
 use serde_json::Value;
@@ -33,6 +35,8 @@ pub(super) struct Part {
 pub(super) struct Said {
     role: String,
     content: Option<Content>,
+    #[serde(default)]
+    tool_calls: Option<Vec<SaidCall>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -68,6 +72,9 @@ pub struct ChatRequest {
     logprobs: Option<bool>,
     pub(super) response_format: Option<Value>,
     pub(super) tools: Option<Value>,
+    pub(super) tool_choice: Option<Value>,
+    pub(super) parallel_tool_calls: Option<bool>,
+    functions: Option<Value>,
 }
 
 pub(crate) fn is_something(value: &Value) -> bool {
@@ -124,21 +131,28 @@ impl ChatRequest {
             seed: self.seed.map(i64::cast_unsigned),
             max_tokens,
             stop: self.stops()?,
+            form: self.wanted().form()?,
             caller: None,
         })
+    }
+
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            format: self.response_format.as_ref(),
+            tools: self.tools.as_ref(),
+            choice: self.tool_choice.as_ref(),
+            parallel: self.parallel_tool_calls,
+        }
     }
 
     fn refuse_what_would_be_ignored(&self) -> Result<(), ApiError> {
         let some = |value: &Option<Value>| value.as_ref().is_some_and(is_something);
         let penalty = |value: Option<f64>| value.unwrap_or(0.0) != 0.0;
-        let text = |format: &Value| format["type"] == "text";
-        let formatted = self.response_format.as_ref().is_some_and(|format| !text(format));
         let refused = [
             (self.n.unwrap_or(1) != 1, "n", "one answer at a time"),
-            (some(&self.tools), "tools", "tools are not supported yet"),
+            (some(&self.functions), "functions", "functions are called tools now"),
             (some(&self.logit_bias), "logit_bias", "logit_bias is not supported"),
             (self.logprobs == Some(true), "logprobs", "logprobs are not supported yet"),
-            (formatted, "response_format", "only text is supported yet"),
             (penalty(self.presence_penalty), "presence_penalty", "penalties are not supported"),
             (penalty(self.frequency_penalty), "frequency_penalty", "penalties are not supported"),
         ];
@@ -173,7 +187,23 @@ impl ChatRequest {
 
 impl Said {
     pub(super) fn new(role: &str, content: Content) -> Self {
-        Self { role: role.to_owned(), content: Some(content) }
+        Self { role: role.to_owned(), content: Some(content), tool_calls: None }
+    }
+
+    /// An assistant's call of a tool.
+    pub(super) fn calling(name: String, arguments: Value) -> Self {
+        let call = SaidCall { function: SaidFunction { name, arguments } };
+        Self { role: "assistant".to_owned(), content: None, tool_calls: Some(vec![call]) }
+    }
+
+    /// Goes on with what the same assistant did next, if it is that.
+    pub(super) fn join(&mut self, next: Self) -> Option<Self> {
+        if self.role != "assistant" || next.role != "assistant" || next.content.is_some() {
+            return Some(next);
+        }
+        let calls = self.tool_calls.get_or_insert_default();
+        calls.extend(next.tool_calls.unwrap_or_default());
+        None
     }
 
     fn message(&self) -> Result<Message, ApiError> {
@@ -185,7 +215,9 @@ impl Said {
                 return Err(ApiError::parameter("messages", message));
             }
         };
-        Ok(Message { role: role.into(), content: self.text()? })
+        let calls = self.tool_calls.iter().flatten().map(SaidCall::call);
+        let calls: Vec<Call> = calls.collect::<Result<_, _>>()?;
+        Ok(Message { role: role.into(), content: with_calls(&self.text()?, &calls) })
     }
 
     fn text(&self) -> Result<String, ApiError> {

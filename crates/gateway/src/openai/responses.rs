@@ -15,18 +15,67 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use futures_util::StreamExt;
+use mutirao_wire::form::Call;
 use mutirao_wire::{Finish, PeerKey};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Input {
     Text(String),
-    Items(Vec<Said>),
+    Items(Vec<Item>),
+}
+
+/// Something that was said or done before.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Item {
+    /// A call of a tool, as an earlier answer had it.
+    Call {
+        name: String,
+        arguments: Value,
+    },
+    /// What the tool said.
+    Output {
+        output: Content,
+    },
+    Said(Said),
+}
+
+impl Item {
+    fn said(self) -> Said {
+        match self {
+            Self::Call { name, arguments } => Said::calling(name, arguments),
+            Self::Output { output } => Said::new("tool", output),
+            Self::Said(said) => said,
+        }
+    }
+}
+
+/// The items as messages, the calls of one turn in one message.
+fn turns(items: Vec<Item>) -> Vec<Said> {
+    let mut turns: Vec<Said> = Vec::new();
+    for next in items.into_iter().map(Item::said) {
+        let next = match turns.last_mut() {
+            Some(last) => last.join(next),
+            None => Some(next),
+        };
+        turns.extend(next);
+    }
+    turns
+}
+
+/// The format of a text, in the words of chat completions.
+fn format(text: &Value) -> Value {
+    let format = &text["format"];
+    match format["type"].as_str() {
+        Some("json_schema") => json!({ "type": "json_schema", "json_schema": format }),
+        _ => format.clone(),
+    }
 }
 
 /// The fields that are understood. Others that change no answer (`store`, `metadata`) pass.
@@ -40,6 +89,8 @@ struct Request {
     top_p: Option<f64>,
     stream: Option<bool>,
     tools: Option<Value>,
+    tool_choice: Option<Value>,
+    parallel_tool_calls: Option<bool>,
     text: Option<Value>,
     previous_response_id: Option<String>,
     conversation: Option<Value>,
@@ -61,7 +112,7 @@ impl Request {
         let said = |role: &str, text| Said::new(role, Content::Text(text));
         let items = match self.input {
             Input::Text(text) => vec![said("user", text)],
-            Input::Items(items) => items,
+            Input::Items(items) => turns(items),
         };
         let before = self.instructions.map(|text| said("system", text));
         let messages = before.into_iter().chain(items).collect();
@@ -69,7 +120,8 @@ impl Request {
         chat.stream = self.stream;
         chat.max_tokens = self.max_output_tokens;
         (chat.temperature, chat.top_p, chat.tools) = (self.temperature, self.top_p, self.tools);
-        chat.response_format = self.text.map(|text| text["format"].clone());
+        chat.response_format = self.text.as_ref().map(format);
+        (chat.tool_choice, chat.parallel_tool_calls) = (self.tool_choice, self.parallel_tool_calls);
         Ok(chat)
     }
 
@@ -99,7 +151,7 @@ pub async fn create(
     let head = Head::new(&ask.model);
     let place = door.queue.enter(&door.metrics).await?;
     if request.is_streamed() {
-        let words = Arc::new(Events { head, next: AtomicU64::new(0) });
+        let words = Arc::new(Events::new(head));
         let events = telling::pieces(door, ask, place, words, None).await?;
         let events = events.map(|event| Ok::<_, Infallible>(named(&event)));
         let heartbeat = KeepAlive::new().interval(super::HEARTBEAT).text("working");
@@ -139,6 +191,25 @@ fn part(text: &str) -> Value {
     json!({ "type": "output_text", "text": text, "annotations": [], "logprobs": [] })
 }
 
+/// What an answer consists of: its text, unless it only calls tools, and its calls.
+fn output(id: &str, answer: &Answer) -> Vec<Value> {
+    let speaks = !answer.text.is_empty() || answer.calls.is_empty();
+    let text = speaks.then(|| item(id, status(answer), &json!([part(&answer.text)])));
+    let calls = answer.calls.iter().enumerate().map(|(number, call)| called(id, number, call));
+    text.into_iter().chain(calls).collect()
+}
+
+fn called(id: &str, number: usize, call: &Call) -> Value {
+    json!({
+        "id": format!("fc_{id}_{number}"),
+        "type": "function_call",
+        "call_id": format!("call_{id}_{number}"),
+        "name": call.name,
+        "arguments": call.arguments.to_string(),
+        "status": "completed",
+    })
+}
+
 /// Whether the answer was ended by its length, in OpenAI's words.
 fn status(answer: &Answer) -> &'static str {
     match answer.finish {
@@ -174,7 +245,7 @@ impl Head {
         if let Some((answer, lost)) = answered {
             let status = status(answer);
             response["status"] = status.into();
-            response["output"] = json!([item(&self.id, status, &json!([part(&answer.text)]))]);
+            response["output"] = output(&self.id, answer).into();
             if status == "incomplete" {
                 let length = answer.finish == Finish::Length;
                 let reason = if length { "max_output_tokens" } else { "content_filter" };
@@ -203,9 +274,38 @@ struct Events {
     head: Head,
     /// Number of the next event.
     next: AtomicU64,
+    /// Whether there is a text.
+    speaks: AtomicBool,
 }
 
 impl Events {
+    fn new(head: Head) -> Self {
+        Self { head, next: AtomicU64::new(0), speaks: AtomicBool::new(false) }
+    }
+
+    /// The events before the first text; none later.
+    fn begun(&self) -> Vec<String> {
+        if self.speaks.swap(true, Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let empty = item(&self.head.id, "in_progress", &json!([]));
+        vec![
+            self.event("response.output_item.added", json!({ "output_index": 0, "item": empty })),
+            self.of_text("response.content_part.added", json!({ "part": part("") })),
+        ]
+    }
+
+    /// The events behind the last text.
+    fn ended(&self, answer: &Answer) -> Vec<String> {
+        let text = &answer.text;
+        let whole = item(&self.head.id, status(answer), &json!([part(text)]));
+        vec![
+            self.of_text("response.output_text.done", json!({ "text": text, "logprobs": [] })),
+            self.of_text("response.content_part.done", json!({ "part": part(text) })),
+            self.event("response.output_item.done", json!({ "output_index": 0, "item": whole })),
+        ]
+    }
+
     /// An event, its name before it.
     fn event(&self, name: &str, mut object: Value) -> String {
         object["type"] = name.into();
@@ -225,19 +325,42 @@ impl Events {
 impl Words for Events {
     fn opening(&self) -> Vec<String> {
         let response = self.head.response(None);
-        let empty = item(&self.head.id, "in_progress", &json!([]));
         vec![
             self.event("response.created", json!({ "response": response })),
             self.event("response.in_progress", json!({ "response": response })),
-            self.event("response.output_item.added", json!({ "output_index": 0, "item": empty })),
-            self.of_text("response.content_part.added", json!({ "part": part("") })),
         ]
     }
 
-    fn text(&self, text: &str, provider: &PeerKey) -> String {
+    fn text(&self, text: &str, provider: &PeerKey) -> Vec<String> {
         let provider = json!({ "provider": provider.to_string() });
         let delta = json!({ "delta": text, "logprobs": [], "mutirao": provider });
-        self.of_text("response.output_text.delta", delta)
+        let mut events = self.begun();
+        events.push(self.of_text("response.output_text.delta", delta));
+        events
+    }
+
+    fn call(&self, number: usize, call: &Call) -> Vec<String> {
+        let index = number + usize::from(self.speaks.load(Ordering::Relaxed));
+        let whole = called(&self.head.id, number, call);
+        let mut empty = whole.clone();
+        (empty["arguments"], empty["status"]) = ("".into(), "in_progress".into());
+        let (id, arguments) = (whole["id"].clone(), whole["arguments"].clone());
+        let place = json!({ "output_index": index, "item_id": id });
+        let of_call = |name: &str, field: &str| {
+            let mut object = place.clone();
+            object[field] = arguments.clone();
+            self.event(&format!("response.function_call_arguments.{name}"), object)
+        };
+        let of_item = |name: &str, item: Value| {
+            let object = json!({ "output_index": index, "item": item });
+            self.event(&format!("response.output_item.{name}"), object)
+        };
+        vec![
+            of_item("added", empty),
+            of_call("delta", "delta"),
+            of_call("done", "arguments"),
+            of_item("done", whole),
+        ]
     }
 
     /// These events have no place for it; the losses stand in the last one.
@@ -246,15 +369,17 @@ impl Words for Events {
     }
 
     fn closing(&self, answer: &Answer, lost: &[Loss]) -> Vec<String> {
-        let (text, status) = (&answer.text, status(answer));
-        let whole = item(&self.head.id, status, &json!([part(text)]));
+        let mut events = Vec::new();
+        if answer.calls.is_empty() {
+            events.extend(self.begun());
+        }
+        if self.speaks.load(Ordering::Relaxed) {
+            events.extend(self.ended(answer));
+        }
         let response = self.head.response(Some((answer, lost)));
-        vec![
-            self.of_text("response.output_text.done", json!({ "text": text, "logprobs": [] })),
-            self.of_text("response.content_part.done", json!({ "part": part(text) })),
-            self.event("response.output_item.done", json!({ "output_index": 0, "item": whole })),
-            self.event(&format!("response.{status}"), json!({ "response": response })),
-        ]
+        let name = format!("response.{}", status(answer));
+        events.push(self.event(&name, json!({ "response": response })));
+        events
     }
 
     fn failed(&self, error: &ApiError) -> String {

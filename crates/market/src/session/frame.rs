@@ -5,18 +5,18 @@
 
 use mutirao_wire::codec::{put_bytes, put_list};
 use mutirao_wire::limits::{
-    ANSWER_TOKENS_MAX, DEAL_BYTES_MAX, FRAME_BYTES_MAX, OFFERS_MAX, PROMPT_TOKENS_MAX,
-    REASON_BYTES_MAX, VOUCHER_BYTES_MAX,
+    ANSWER_TOKENS_MAX, DEAL_BYTES_MAX, FRAME_BYTES_MAX, GRAMMAR_BYTES_MAX, OFFERS_MAX,
+    PROMPT_TOKENS_MAX, REASON_BYTES_MAX, VOUCHER_BYTES_MAX,
 };
 use mutirao_wire::{
     Amount, Decode, DecodeError, Encode, Job, Order, Reader, SignedCheckpoint, SignedOffer,
     SignedReceipt, Token,
 };
 
-/// Prompt and prefix share one context, so the largest honest frame holds that many tokens and some
-/// hundred bytes beside them.
+/// Prompt and prefix share one context, so the largest honest frame holds that many tokens, a
+/// grammar and some hundred bytes beside them.
 // spec: SESSION-2.4
-const _: () = assert!(4 * PROMPT_TOKENS_MAX + (1 << 14) <= FRAME_BYTES_MAX);
+const _: () = assert!(4 * PROMPT_TOKENS_MAX + GRAMMAR_BYTES_MAX + (1 << 14) <= FRAME_BYTES_MAX);
 
 /// What a client says.
 #[derive(Debug, Clone, PartialEq, Eq)]

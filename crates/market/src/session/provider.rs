@@ -327,7 +327,6 @@ impl Provider {
             (job.max_tokens == 0, Refusal::BadJob, "no tokens are asked for"),
             (prefix.len() as u64 > u64::from(job.max_tokens), Refusal::BadJob, "prefix too long"),
             (tokens > u64::from(terms.context), Refusal::BadJob, "longer than the context"),
-            (job.constraint.is_some(), Refusal::BadJob, "constraints are not supported yet"),
             (!paid::covers(order, job, holds), Refusal::BadOrder, paid::UNCOVERED),
             (!free, Refusal::Busy, "all places are taken; try again or ask another"),
         ];

@@ -6,6 +6,7 @@ use mutirao_node::ask::{Answered, Question};
 use mutirao_node::config::{Config, Home, Settings};
 use mutirao_wire::Sampling;
 use mutirao_wire::bundle::Message;
+use mutirao_wire::form::Form;
 use std::error::Error;
 use std::path::Path;
 
@@ -57,6 +58,7 @@ pub fn question(model: &str, turn: usize) -> Question {
         sampling: Sampling::greedy(),
         max_tokens: TOKENS,
         stop: Vec::new(),
+        form: Form::default(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod bits;
 mod faults;
+mod forms;
 mod late;
 mod liar;
 mod owner;
@@ -43,6 +44,7 @@ pub(super) fn question(content: &str, max_tokens: u32) -> Question {
         sampling: Sampling::greedy(),
         max_tokens,
         stop: Vec::new(),
+        form: Form::default(),
     }
 }
 

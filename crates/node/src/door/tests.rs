@@ -1,5 +1,6 @@
 //! The door with the real node behind it: who may enter, and what stock clients get.
 
+mod forms;
 mod ollama;
 mod paid;
 mod responses;
@@ -349,12 +350,10 @@ async fn a_length_a_stop_and_a_seed_are_obeyed() {
 #[tokio::test]
 async fn what_cannot_be_done_is_refused_by_its_name_and_never_ignored() {
     let house = House::new(|_| {});
-    let refused: [(&str, Value); 12] = [
+    let refused: [(&str, Value); 10] = [
         ("n", json!(2)),
-        ("tools", json!([{ "type": "function" }])),
         ("logprobs", json!(true)),
         ("logit_bias", json!({ "5": 1 })),
-        ("response_format", json!({ "type": "json_object" })),
         ("presence_penalty", json!(0.5)),
         ("temperature", json!(9)),
         ("top_p", json!(-1)),

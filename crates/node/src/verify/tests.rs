@@ -6,6 +6,7 @@ use crate::config::{Home, Settings};
 use crate::{Node, keys::Keys};
 use mutirao_market::audit::{ATTESTED, PROVEN, Replay};
 use mutirao_wire::bundle::{Evidence, Message, ReceiptBundle, Statement};
+use mutirao_wire::form::Form;
 use mutirao_wire::{
     Amount, Checkpoint, Digest, Finish, ModelId, OpSet, OrderCommitment, Sampling, Served, Token,
 };
@@ -37,6 +38,7 @@ fn ask(node: &Node, content: &str, max_tokens: u32) -> Answered {
         sampling: Sampling::greedy(),
         max_tokens,
         stop: Vec::new(),
+        form: Form::default(),
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(node.ask(&question, &mut |_| {})).expect("an answer")

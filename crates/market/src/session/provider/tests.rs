@@ -10,7 +10,7 @@ use crate::testing::{
 };
 use mutirao_wire::bundle::{Opening, ReceiptBundle};
 use mutirao_wire::{
-    ChannelId, Constraint, Digest, ModelId, OfferLimits, OpSet, Prices, Privacy, SignedCheckpoint,
+    ChannelId, Digest, ModelId, OfferLimits, OpSet, Prices, Privacy, SignedCheckpoint,
     SignedReceipt,
 };
 
@@ -218,9 +218,6 @@ fn a_job_that_the_model_cannot_take_is_refused_with_its_reason() {
     assert_eq!(refused(with_job(|job| job.max_tokens = 2)), bad("prefix too long"));
     let long = with_job(|job| job.max_tokens = CONTEXT - PROMPT + 1);
     assert_eq!(refused(long), bad("longer than the context"));
-    let constraint = Constraint { engine: 1, grammar: Digest([1; 32]) };
-    let masked = with_job(move |job| job.constraint = Some(constraint));
-    assert_eq!(refused(masked), bad("constraints are not supported yet"));
 }
 
 // spec: SESSION-3.6

@@ -89,7 +89,7 @@ async fn what_would_be_ignored_is_refused_in_ollamas_words() {
     let house = House::new(|_| {});
     let refused: [(&str, Value); 6] = [
         ("tools", json!([{ "type": "function" }])),
-        ("format", json!("json")),
+        ("format", json!("xml")),
         ("think", json!(true)),
         ("messages", json!([{ "role": "robot", "content": "hello" }])),
         ("messages", json!([{ "role": "user", "content": "", "images": ["aaaa"] }])),

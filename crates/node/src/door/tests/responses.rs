@@ -71,7 +71,7 @@ async fn what_refers_to_an_earlier_request_or_would_be_ignored_is_refused() {
         ("background", json!(true)),
         ("truncation", json!("auto")),
         ("tools", json!([{ "type": "web_search" }])),
-        ("text", json!({ "format": { "type": "json_object" } })),
+        ("text", json!({ "format": { "type": "xml" } })),
     ];
     for (field, value) in refused {
         let mut body = json!({ "model": "village", "input": STORY });

@@ -29,7 +29,9 @@ def main():
     chunks = list(stream)
     pieces = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
     assert "".join(pieces) == text, "a stream says the same"
-    assert chunks[-1].usage == whole.usage
+    assert chunks[-1].usage.completion_tokens == whole.usage.completion_tokens
+    # What was read for the first answer serves the second.
+    assert chunks[-1].usage.prompt_tokens_details.cached_tokens > 0 == whole.usage.prompt_tokens_details.cached_tokens
     assert len([piece for piece in pieces if piece]) > 20, "it comes in pieces"
     print("stream: the same, in", len(pieces), "pieces")
 
@@ -44,6 +46,11 @@ def main():
         deltas = [event.delta for event in events if event.type == "response.output_text.delta"]
         assert "".join(deltas) == text == events.get_final_response().output_text
     print("responses: the same, in", len(deltas), "pieces")
+
+    by_hand = f"<|bos|><|user|>{STORY[0]['content']}<|end|><|assistant|>"
+    completed = client.completions.create(model="village", prompt=by_hand, max_tokens=1024)
+    assert completed.choices[0].text == text, completed
+    print("completions: the same, from a prompt written by hand")
 
     drawn = [
         client.chat.completions.create(

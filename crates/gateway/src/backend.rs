@@ -1,5 +1,6 @@
 //! What the door needs from the house behind it.
 
+use crate::guard::Caller;
 use crate::pay::{Admission, Proof, Quote, Unpaid};
 use crate::wallet::{TwoViews, WalletView};
 use mutirao_wire::bundle::Message;
@@ -22,6 +23,8 @@ pub struct Ask {
     pub model: String,
     /// The conversation.
     pub messages: Vec<Message>,
+    /// Whether the only message is the prompt as it is, without a chat template.
+    pub raw: bool,
     /// How tokens are chosen.
     pub sampling: Sampling,
     /// The short seed, when the caller gave one.
@@ -32,8 +35,8 @@ pub struct Ask {
     pub stop: Vec<String>,
     /// What the answer has to look like.
     pub form: Form,
-    /// Who asks, by the name of its key; none for the owner.
-    pub caller: Option<String>,
+    /// Who asks.
+    pub caller: Caller,
 }
 
 /// What is known before anybody is asked.
@@ -82,6 +85,8 @@ pub struct Answer {
     pub finish: Finish,
     /// Tokens of the prompt.
     pub prompt_tokens: u32,
+    /// How many of its first ones were still there from an earlier question of the same caller.
+    pub cached_tokens: u32,
     /// Tokens of the answer.
     pub answer_tokens: u32,
     /// Who wrote it, in order.

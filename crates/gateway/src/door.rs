@@ -91,6 +91,7 @@ impl Door {
             .route("/v1/wallet", get(wallet::show))
             .route("/v1/wallet/blocks/{height}", get(wallet::block))
             .route("/v1/chat/completions", post(openai::chat))
+            .route("/v1/completions", post(openai::complete))
             .route("/v1/responses", post(openai::respond))
             .route("/api/version", get(ollama::version))
             .route("/api/tags", get(ollama::tags))

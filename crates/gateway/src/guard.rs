@@ -30,20 +30,17 @@ pub enum Caller {
     Payer,
 }
 
-impl Caller {
-    /// The name of its key, where it has one of its own.
-    pub fn key(self) -> Option<String> {
-        match self {
-            Self::Key(name) => Some(name),
-            Self::Owner | Self::Payer => None,
-        }
-    }
-}
-
 /// Where those go who are not the owner: to models and questions, not to the wallet, the
 /// neighbours, the figures and the page.
-const FOR_ALL: [&str; 6] =
-    ["/v1/models", "/v1/chat/", "/v1/responses", "/v1/receipts", "/api/", "/health"];
+const FOR_ALL: [&str; 7] = [
+    "/v1/models",
+    "/v1/chat/",
+    "/v1/completions",
+    "/v1/responses",
+    "/v1/receipts",
+    "/api/",
+    "/health",
+];
 
 /// Where those go who pay for each request.
 const FOR_PAYERS: [&str; 4] = ["/v1/chat/completions", "/v1/models", "/v1/receipts/", "/health"];

@@ -32,6 +32,6 @@ pub use backend::{
 pub use demo::Kill;
 pub use door::{Door, DoorSettings, serve};
 pub use error::ApiError;
-pub use guard::{Callers, Guard};
+pub use guard::{Caller, Callers, Guard};
 pub use hub::{Hub, HubError, HubFile};
 pub use openai::ChatRequest;

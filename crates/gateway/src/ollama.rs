@@ -93,7 +93,7 @@ async fn respond(door: Arc<Door>, caller: Caller, request: Request) -> Result<Re
         // Nothing is asked: clients mean that the model be opened.
         return Ok(Json(head.loaded()).into_response());
     };
-    let ask = Ask { caller: caller.key(), ..ask };
+    let ask = Ask { caller, ..ask };
     door.backend.clone().check(ask.clone()).await.map_err(ApiError::from)?;
     let place = door.queue.enter(&door.metrics).await?;
     if request.is_streamed() {

@@ -1,5 +1,6 @@
 //! The OpenAI API, as its stock clients use it.
 
+mod completions;
 mod reply;
 mod request;
 mod responses;
@@ -16,6 +17,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+pub use completions::create as complete;
 use futures_util::StreamExt;
 pub(crate) use reply::{provenance, reason};
 pub use request::ChatRequest;
@@ -70,7 +72,7 @@ pub async fn chat(
 ) -> Result<Response, ApiError> {
     let request = ChatRequest::read(&body)?;
     let pays = caller == Caller::Payer;
-    let ask = Ask { caller: caller.key(), ..request.ask()? };
+    let ask = Ask { caller, ..request.ask()? };
     let checked = door.backend.clone().check(ask.clone()).await?;
     let mut bill = match (pays, &door.register) {
         (true, Some(register)) => {

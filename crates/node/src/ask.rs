@@ -9,11 +9,10 @@ mod meeting;
 pub(crate) mod tests;
 
 pub use errand::AskError;
-pub(crate) use errand::fetch_offers;
+pub(crate) use errand::{Asker, fetch_offers};
 pub(crate) use meeting::Meeting;
 
 use crate::assemble::Node;
-use crate::callers::Caller;
 use crate::clock::Clock;
 use crate::energy::{Energy, Measuring};
 use crate::keys;
@@ -45,6 +44,8 @@ pub struct Question {
     pub model: String,
     /// The conversation.
     pub messages: Vec<Message>,
+    /// Whether the only message is the prompt as it is, without a chat template.
+    pub raw: bool,
     /// How tokens are chosen.
     pub sampling: Sampling,
     /// Most tokens of the answer; fewer where the context ends before.
@@ -114,6 +115,8 @@ pub struct Answered {
     pub text: String,
     /// Tokens of the prompt.
     pub prompt_tokens: u32,
+    /// How many of its first ones were still there from an earlier question of the same asker.
+    pub cached_tokens: u32,
     /// Its tokens.
     pub tokens: Vec<Token>,
     /// How it ended.
@@ -178,13 +181,13 @@ impl Node {
         question: &Question,
         watch: &mut (dyn FnMut(Notice) + Send),
     ) -> Result<Answered, AskError> {
-        self.ask_for(None, question, watch).await
+        self.ask_for(&Asker::Owner, question, watch).await
     }
 
-    /// The same for somebody who has a key of the owner's, and a cap of its own.
+    /// The same for others than the owner: with caps of their own, and nothing in common.
     pub(crate) async fn ask_for(
         &self,
-        caller: Option<&Caller>,
+        asker: &Asker,
         question: &Question,
         watch: &mut (dyn FnMut(Notice) + Send),
     ) -> Result<Answered, AskError> {
@@ -193,7 +196,7 @@ impl Node {
         let clock = Clock::start();
         // What others took for their part of an answer, they alone know.
         let measuring = (self.config().privacy == Privacy::Local).then(|| self.meter().begin());
-        let errand = Errand::prepare(self, caller, &opened, &job, clock).await?;
+        let errand = Errand::prepare(self, asker, &opened, &job, clock).await?;
         let chosen = &errand.chosen;
         let (weighed, unfit) = (chosen.weighed.clone(), chosen.unfit.clone());
         watch(Notice::Chose { weighed, unfit });
@@ -272,7 +275,9 @@ impl Node {
             answer,
             text_stack: mutirao_text::TEXT_STACK.into(),
         };
-        let opening = Opening { job, answer: outcome.answer.clone(), text: Some(text) };
+        // The text layer made nothing of a raw prompt that a verifier could make again.
+        let text = (!question.raw).then_some(text);
+        let opening = Opening { job, answer: outcome.answer.clone(), text };
         let receipt = outcome.receipt;
         let bundle = ReceiptBundle { receipt, offer: outcome.offer, opening };
         let receipt_json = bundle.to_json(about(&bundle, &shown));
@@ -280,6 +285,7 @@ impl Node {
         Ok(Answered {
             text: shown,
             prompt_tokens: receipt.receipt.prompt_tokens,
+            cached_tokens: outcome.cached,
             tokens: outcome.answer,
             finish: receipt.receipt.finish,
             providers: outcome.parts.iter().map(|part| part.provider).collect(),
@@ -326,8 +332,10 @@ fn about(bundle: &ReceiptBundle, text: &str) -> serde_json::Value {
 
 /// Everything that determines the answer. The nonce is fresh, so that no receipt can be guessed.
 pub(crate) fn job(opened: &Opened, question: &Question) -> Result<Job, AskError> {
-    let tools = question.form.described();
-    let prompt = opened.text.prompt(&question.messages, tools.as_ref(), None)?;
+    let prompt = prompt(opened, question)?;
+    if prompt.is_empty() {
+        return Err(JobError::EmptyPrompt.into());
+    }
     let context = opened.model.context() as usize;
     let room = context.saturating_sub(prompt.len());
     if room == 0 {
@@ -343,6 +351,15 @@ pub(crate) fn job(opened: &Opened, question: &Question) -> Result<Job, AskError>
         constraint: constraint(opened, &question.form)?,
         nonce: keys::random()?,
     })
+}
+
+fn prompt(opened: &Opened, question: &Question) -> Result<Vec<Token>, AskError> {
+    let tools = question.form.described();
+    let prompt = match question.messages.as_slice() {
+        [message] if question.raw => opened.text.encode(&message.content),
+        messages => opened.text.prompt(messages, tools.as_ref(), None),
+    };
+    Ok(prompt?)
 }
 
 /// The grammar of a form, if it can be followed here.

@@ -92,6 +92,7 @@ impl Node {
             max_tokens: 32,
             stop: Vec::new(),
             form: Form::default(),
+            raw: false,
         };
         let answered = match node.ask(&question, &mut |_| {}).await {
             Ok(answered) => answered,

@@ -7,9 +7,8 @@ mod tests;
 
 pub(crate) use sold::payee_at;
 
-use crate::ask::{Answered, AskError, Notice, Question};
+use crate::ask::{Answered, AskError, Asker, Notice, Question};
 use crate::assemble::Node;
-use crate::callers::Caller;
 use crate::cashier::CashierError;
 use crate::clock::Clock;
 use crate::keys::{self, KeyError};
@@ -21,7 +20,7 @@ use mutirao_gateway::backend::BoxFuture;
 use mutirao_gateway::pay::{Admission, Proof, Quote, Unpaid};
 use mutirao_gateway::wallet::{TwoViews, WalletView};
 use mutirao_gateway::{
-    Answer, Ask, AskFailure, Backend, Checked, Door, DoorSettings, ModelEntry, ModelFacts,
+    Answer, Ask, AskFailure, Backend, Caller, Checked, Door, DoorSettings, ModelEntry, ModelFacts,
     Neighbour, Percentiles, Said, Verified,
 };
 use mutirao_market::session::client::SessionError;
@@ -186,16 +185,20 @@ impl Node {
         Ok(peers.tickets().iter().map(neighbour).collect())
     }
 
-    /// Whoever asks by a key of its own; a key that was taken back meanwhile asks nothing.
-    async fn caller(self: &Arc<Self>, name: Option<String>) -> Result<Option<Caller>, AskFailure> {
-        let Some(name) = name else { return Ok(None) };
+    /// Whoever asks; a key that was taken back meanwhile asks nothing.
+    async fn asker(self: &Arc<Self>, caller: Caller) -> Result<Asker, AskFailure> {
+        let name = match caller {
+            Caller::Owner => return Ok(Asker::Owner),
+            Caller::Payer => return Ok(Asker::Payer),
+            Caller::Key(name) => name,
+        };
         let node = self.clone();
         let known = tokio::task::spawn_blocking(move || node.callers()).await;
         let known = known.map_err(|error| AskFailure::Internal(error.to_string()))?;
         let known = known.map_err(|error| AskFailure::Internal(error.to_string()))?;
         let found = known.into_iter().find(|caller| caller.name == name);
         let gone = || AskFailure::Nobody(format!("the key {name:?} was taken back"));
-        found.ok_or_else(gone).map(Some)
+        found.ok_or_else(gone).map(Asker::Key)
     }
 
     fn check(&self, ask: &Ask) -> Result<Checked, AskFailure> {
@@ -269,8 +272,8 @@ impl Backend for Node {
             let question = question(&ask).map_err(failure)?;
             let mut teller = Teller::new(say, !question.form.tools.is_empty());
             let mut watch = |notice: Notice| teller.hear(notice);
-            let caller = self.caller(ask.caller).await?;
-            let answered = self.ask_for(caller.as_ref(), &question, &mut watch).await;
+            let asker = self.asker(ask.caller).await?;
+            let answered = self.ask_for(&asker, &question, &mut watch).await;
             tokio::spawn(async move { self.meet_ahead().await });
             let (text, calls) = teller.end();
             answered.map(|answered| answer(answered, text, calls)).map_err(failure)
@@ -343,6 +346,7 @@ fn question(ask: &Ask) -> Result<Question, AskError> {
     Ok(Question {
         model: ask.model.clone(),
         messages: ask.messages.clone(),
+        raw: ask.raw,
         sampling: Sampling { seed, ..ask.sampling },
         max_tokens: ask.max_tokens,
         stop: ask.stop.clone(),
@@ -357,6 +361,7 @@ fn answer(answered: Answered, text: String, calls: Vec<Call>) -> Answer {
         calls,
         finish: answered.finish,
         prompt_tokens: answered.prompt_tokens,
+        cached_tokens: answered.cached_tokens,
         providers: answered.providers,
         seen_by: answered.seen_by,
         receipt: answered.receipt_id,

@@ -78,7 +78,6 @@ impl Node {
         let net = iroh::bind(&keys.peer, config).await?;
         let mut counter = self.counter(&opened, keys.clone(), Clock::start());
         counter.manners = Manners::new(Rules::of(self.config()));
-        counter.own = false;
         counter.sells = self.sells(&opened)?;
         let tending = counter.sells.as_ref().map(|sells| tokio::spawn(tend(sells.cashier.clone())));
         let counter = Arc::new(counter);
@@ -118,7 +117,7 @@ impl Node {
             model: opened.model.clone(),
             keys,
             workshop: opened.workshop(self.threads(), bytes(self.config().prefix_cache)),
-            own: true,
+            asker: None,
             sells: None,
             places: self.places(),
             manners: Manners::new(Rules::OWN),

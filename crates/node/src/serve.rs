@@ -54,8 +54,9 @@ pub struct Counter {
     pub workshop: Arc<Workshop>,
     /// What its answers cost; nothing where they are free.
     pub sells: Option<Sells>,
-    /// Whether only this machine's own user asks here.
-    pub own: bool,
+    /// Whose questions come here, where it is always the same who asks. Others come under a new key
+    /// each time, and would never find what is kept for them.
+    pub(crate) asker: Option<Who>,
     /// Jobs at once.
     pub places: Arc<Places>,
     /// When its owner comes first.
@@ -234,7 +235,7 @@ impl Work {
     }
 
     fn engage(&self, job: Job, prefix: Vec<Token>) {
-        let Counter { workshop, manners, pace, own, places, .. } = &*self.counter;
+        let Counter { workshop, manners, pace, asker, places, .. } = &*self.counter;
         let (wanted, memory) = (self.counter.wanted(&job), places.memory());
         if wanted > memory {
             let [wanted, memory] = [wanted, memory].map(|bytes| bytes.div_ceil(1 << 20));
@@ -243,9 +244,7 @@ impl Work {
             return;
         }
         let outlet = Outlet::new(self.written.clone(), self.stop.clone());
-        // Others come under a new key each time, and would never find what is kept for them.
-        let who = own.then(|| Who(self.counter.keys.peer.peer_key()));
-        let (manners, pace) = (manners.clone(), *pace);
+        let (manners, pace, who) = (manners.clone(), *pace, *asker);
         workshop.submit(Task { job, prefix, who, outlet, manners, pace });
     }
 }

@@ -249,6 +249,10 @@ impl Room {
         let (speaks, due) = (false, Instant::now());
         match generation {
             Ok(generation) => {
+                if cached > 0 {
+                    let total = count(generation.job().prompt.len());
+                    outlet.tell(Event::Reading { done: cached, total, cached });
+                }
                 let seat = Seat { generation, who, outlet, manners, cached, speaks, step, due };
                 self.seats.push(seat);
             }

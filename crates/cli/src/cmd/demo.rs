@@ -136,5 +136,6 @@ fn question(text: &str) -> Question {
         max_tokens: 512,
         stop: Vec::new(),
         form: Form::default(),
+        raw: false,
     }
 }

@@ -4,6 +4,7 @@
 use crate::backend::Ask;
 use crate::error::ApiError;
 use crate::form::{SaidCall, Wanted, any_object};
+use crate::guard::Caller;
 use crate::openai::{MAX_TOKENS, STOPS_MAX, is_something, within};
 use axum::http::StatusCode;
 use mutirao_wire::Sampling;
@@ -170,8 +171,13 @@ impl Request {
             max_tokens: options.max_tokens()?,
             stop: options.stops()?,
             form: self.form()?,
-            caller: None,
+            caller: Caller::Owner,
+            raw: self.is_raw(),
         }))
+    }
+
+    fn is_raw(&self) -> bool {
+        self.kind == Kind::Generate && self.fields.raw == Some(true)
     }
 
     /// `"json"` or a schema, and tools.
@@ -219,7 +225,7 @@ impl Request {
             (some(context), "context", "give the conversation to /api/chat"),
             (text(&self.fields.suffix), "suffix", "suffixes are not supported"),
             (text(&self.fields.template), "template", "the template is part of the model"),
-            (self.fields.raw == Some(true), "raw", "the template is part of the model"),
+            (self.is_raw() && !self.fields.system.is_empty(), "system", "raw has no template"),
         ];
         let first = refused.into_iter().find(|(refused, ..)| *refused);
         first.map_or(Ok(()), |(_, name, message)| Err(ApiError::parameter(name, message)))?;

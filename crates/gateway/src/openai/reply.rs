@@ -28,18 +28,19 @@ pub fn reason(finish: Finish) -> &'static str {
 }
 
 /// Why an answer ended: to call tools, where it does.
-fn ending(answer: &Answer) -> &'static str {
+pub fn ending(answer: &Answer) -> &'static str {
     match reason(answer.finish) {
         "stop" if !answer.calls.is_empty() => "tool_calls",
         reason => reason,
     }
 }
 
-fn usage(answer: &Answer) -> Value {
+pub fn usage(answer: &Answer) -> Value {
     json!({
         "prompt_tokens": answer.prompt_tokens,
         "completion_tokens": answer.answer_tokens,
         "total_tokens": answer.prompt_tokens + answer.answer_tokens,
+        "prompt_tokens_details": { "cached_tokens": answer.cached_tokens },
     })
 }
 

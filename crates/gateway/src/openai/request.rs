@@ -4,6 +4,7 @@
 use crate::backend::Ask;
 use crate::error::ApiError;
 use crate::form::{SaidCall, SaidFunction, Wanted};
+use crate::guard::Caller;
 use axum::http::StatusCode;
 use mutirao_wire::Sampling;
 use mutirao_wire::bundle::Message;
@@ -41,13 +42,13 @@ pub(super) struct Said {
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Stop {
+pub(super) enum Stop {
     One(String),
     Many(Vec<String>),
 }
 
 #[derive(Debug, Deserialize)]
-struct StreamOptions {
+pub(super) struct StreamOptions {
     #[serde(default)]
     include_usage: bool,
 }
@@ -58,18 +59,18 @@ pub struct ChatRequest {
     model: String,
     messages: Vec<Said>,
     pub(super) stream: Option<bool>,
-    stream_options: Option<StreamOptions>,
+    pub(super) stream_options: Option<StreamOptions>,
     pub(super) max_tokens: Option<u32>,
     max_completion_tokens: Option<u32>,
     pub(super) temperature: Option<f64>,
     pub(super) top_p: Option<f64>,
-    seed: Option<i64>,
-    stop: Option<Stop>,
-    n: Option<u32>,
-    presence_penalty: Option<f64>,
-    frequency_penalty: Option<f64>,
-    logit_bias: Option<Value>,
-    logprobs: Option<bool>,
+    pub(super) seed: Option<i64>,
+    pub(super) stop: Option<Stop>,
+    pub(super) n: Option<u32>,
+    pub(super) presence_penalty: Option<f64>,
+    pub(super) frequency_penalty: Option<f64>,
+    pub(super) logit_bias: Option<Value>,
+    pub(super) logprobs: Option<bool>,
     pub(super) response_format: Option<Value>,
     pub(super) tools: Option<Value>,
     pub(super) tool_choice: Option<Value>,
@@ -132,7 +133,8 @@ impl ChatRequest {
             max_tokens,
             stop: self.stops()?,
             form: self.wanted().form()?,
-            caller: None,
+            caller: Caller::Owner,
+            raw: false,
         })
     }
 

@@ -146,7 +146,7 @@ pub async fn create(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let request = Request::read(&body)?.chat()?;
-    let ask = Ask { caller: caller.key(), ..request.ask()? };
+    let ask = Ask { caller, ..request.ask()? };
     door.backend.clone().check(ask.clone()).await?;
     let head = Head::new(&ask.model);
     let place = door.queue.enter(&door.metrics).await?;
@@ -261,7 +261,7 @@ impl Head {
 fn usage(answer: &Answer) -> Value {
     json!({
         "input_tokens": answer.prompt_tokens,
-        "input_tokens_details": { "cached_tokens": 0 },
+        "input_tokens_details": { "cached_tokens": answer.cached_tokens },
         "output_tokens": answer.answer_tokens,
         "output_tokens_details": { "reasoning_tokens": 0 },
         "total_tokens": answer.prompt_tokens + answer.answer_tokens,

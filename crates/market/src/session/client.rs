@@ -201,6 +201,8 @@ pub struct Outcome {
     pub seen_by: Vec<PeerKey>,
     /// Whether replay confirmed the whole answer.
     pub proven: bool,
+    /// Tokens of the prompt that its last provider says it still had from before.
+    pub cached: u32,
     /// When the first token came, after the start.
     pub first_token_ms: Millis,
     /// Who was paid what, one entry for each turn of a provider.

@@ -9,14 +9,16 @@ use crate::files::FileError;
 use crate::keys::KeyError;
 use crate::models::{ModelError, Opened};
 use crate::peers::PeersError;
+use crate::serve::Counter;
 use crate::standing::StandingFile;
+use crate::workshop::Who;
 use mutirao_market::quote;
 use mutirao_market::session::client::{Means, SessionError};
 use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
 use mutirao_net::memory::Hub;
 use mutirao_net::{Net, NetError, Ticket};
 use mutirao_text::TextError;
-use mutirao_wire::{Amount, Job, PeerKey, Privacy, SignedOffer};
+use mutirao_wire::{Amount, Digest, Job, PeerKey, Privacy, SignedOffer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -121,6 +123,37 @@ pub enum AskError {
     },
 }
 
+/// For whom a question is asked.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Asker {
+    /// The person of this machine.
+    #[default]
+    Owner,
+    /// Whoever has this key of the owner's.
+    Key(Caller),
+    /// Somebody who pays for the request, and is no one in particular.
+    Payer,
+}
+
+impl Asker {
+    pub(super) fn caller(&self) -> Option<&Caller> {
+        match self {
+            Self::Key(caller) => Some(caller),
+            Self::Owner | Self::Payer => None,
+        }
+    }
+
+    /// Under which name what was read is kept for the next question; strangers have none, and would
+    /// else learn from the time of an answer what others asked.
+    fn who(&self) -> Option<Who> {
+        match self {
+            Self::Owner => Some(Who(Digest::of("mutirao 1 shelf of the owner", &[]))),
+            Self::Key(caller) => Some(Who(caller.digest())),
+            Self::Payer => None,
+        }
+    }
+}
+
 /// The providers of one question.
 pub(super) struct Errand {
     pub(super) meeting: Meeting,
@@ -141,13 +174,13 @@ impl Errand {
     /// Finds who may answer `job`, on the node's privacy level.
     pub(super) async fn prepare(
         node: &Node,
-        caller: Option<&Caller>,
+        asker: &Asker,
         opened: &Opened,
         job: &Job,
         clock: Clock,
     ) -> Result<Self, AskError> {
-        let meeting = Meeting::find(node, opened, clock).await?;
-        Self::choose(node, caller, meeting, job, clock).await
+        let meeting = Meeting::find(node, opened, asker, clock).await?;
+        Self::choose(node, asker.caller(), meeting, job, clock).await
     }
 
     /// Keeps the offers that fit the job.
@@ -207,9 +240,11 @@ pub(super) fn alone(
     node: &Node,
     opened: &Opened,
     clock: Clock,
+    asker: &Asker,
     own: &mut JoinSet<()>,
 ) -> Result<Reach, AskError> {
-    let counter = Arc::new(node.counter(opened, node.keys()?, clock));
+    let counter = node.counter(opened, node.keys()?, clock);
+    let counter = Arc::new(Counter { asker: asker.who(), ..counter });
     let hub = Hub::new();
     let provider = hub.node(counter.keys.peer.peer_key());
     let ticket = provider.ticket();

@@ -3,7 +3,7 @@
 //! A meeting serves one question. A process that stays can hold the next one while nothing is
 //! asked, so that a question finds its connections open; each still has a key that no other had.
 
-use super::errand::{AskError, OFFERS_LIMIT, alone, circle, fetch_offers};
+use super::errand::{AskError, Asker, OFFERS_LIMIT, alone, circle, fetch_offers};
 use crate::assemble::Node;
 use crate::clock::Clock;
 use crate::files::FileError;
@@ -49,10 +49,15 @@ impl std::fmt::Debug for Meeting {
 
 impl Meeting {
     /// The meeting for a question: one that was held ahead, or a new one.
-    pub(super) async fn find(node: &Node, opened: &Opened, clock: Clock) -> Result<Self, AskError> {
+    pub(super) async fn find(
+        node: &Node,
+        opened: &Opened,
+        asker: &Asker,
+        clock: Clock,
+    ) -> Result<Self, AskError> {
         if node.config().privacy == Privacy::Local {
             let mut own = JoinSet::new();
-            let (net, tickets) = alone(node, opened, clock, &mut own)?;
+            let (net, tickets) = alone(node, opened, clock, asker, &mut own)?;
             return Ok(Self::alone(net, tickets, own).await);
         }
         match node.meeting_held_ahead()? {

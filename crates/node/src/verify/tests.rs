@@ -39,6 +39,7 @@ fn ask(node: &Node, content: &str, max_tokens: u32) -> Answered {
         max_tokens,
         stop: Vec::new(),
         form: Form::default(),
+        raw: false,
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(node.ask(&question, &mut |_| {})).expect("an answer")

@@ -6,11 +6,11 @@
 
 use mutirao_engine::Kept;
 use mutirao_engine::run::common;
-use mutirao_wire::{PeerKey, Token};
+use mutirao_wire::{Digest, Token};
 
-/// Who may use something again: whoever asks under this key.
+/// Who may use something again: whoever has this name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Who(pub(crate) PeerKey);
+pub(crate) struct Who(pub(crate) Digest);
 
 /// Fewer tokens than these are read again sooner than they are found.
 const WORTH_KEEPING: usize = 16;

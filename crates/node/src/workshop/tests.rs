@@ -4,7 +4,7 @@ use super::*;
 use crate::manners::{Facts, Reason, Rules};
 use mutirao_engine::pool::Serial;
 use mutirao_engine::testing::{Dice, Recipe, small_shape};
-use mutirao_wire::{Finish, OpSet, PeerKey, Sampling};
+use mutirao_wire::{Digest, Finish, OpSet, Sampling};
 
 /// What a test sees of one job.
 struct Seen {
@@ -82,7 +82,7 @@ fn prompt(seed: u64, count: usize) -> Vec<Token> {
 }
 
 fn key(number: u8) -> Who {
-    Who(PeerKey([number; 32]))
+    Who(Digest([number; 32]))
 }
 
 #[test]

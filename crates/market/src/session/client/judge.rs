@@ -68,6 +68,7 @@ impl Client {
             offer,
             parts: std::mem::take(&mut self.parts),
             seen_by: std::mem::take(&mut self.seen_by),
+            cached: self.current.as_ref().map_or(0, |current| current.account.cached),
             first_token_ms: self.first_token.unwrap_or(0),
             payments: std::mem::take(&mut self.payments),
         })));

@@ -126,7 +126,7 @@ async fn some_tool_is_called_where_one_must_be_and_none_where_none_may_be() {
     let (_, none) = read(house.chat(with_tools("none".into())).await).await;
     let (_, plain) = read(house.chat(question("Light in the hall, please.")).await).await;
     assert_eq!(none["choices"][0]["message"], plain["choices"][0]["message"]);
-    assert_eq!(none["usage"], plain["usage"]);
+    assert_eq!(none["usage"]["prompt_tokens"], plain["usage"]["prompt_tokens"]);
 }
 
 #[tokio::test]

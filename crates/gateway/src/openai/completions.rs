@@ -1,0 +1,185 @@
+//! `POST /v1/completions`: a text goes on. No chat template stands around it.
+
+use super::reply::{ending, provenance, stamp, usage};
+use super::request::{ChatRequest, Content, Said, Stop, StreamOptions};
+use crate::backend::{Answer, Ask, Checked};
+use crate::door::Door;
+use crate::error::ApiError;
+use crate::guard::Caller;
+use crate::telling::{self, Loss, Words};
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use futures_util::StreamExt;
+use mutirao_wire::PeerKey;
+use mutirao_wire::form::Call;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::convert::Infallible;
+use std::sync::Arc;
+
+/// Tokens of an answer when the request names no number, as OpenAI's.
+const MAX_TOKENS: u32 = 16;
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Prompt {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// The fields that are understood. Others that change no answer (`user`) pass.
+#[derive(Debug, Deserialize)]
+struct Request {
+    model: String,
+    prompt: Prompt,
+    max_tokens: Option<u32>,
+    temperature: Option<f64>,
+    top_p: Option<f64>,
+    seed: Option<i64>,
+    stop: Option<Stop>,
+    stream: Option<bool>,
+    stream_options: Option<StreamOptions>,
+    n: Option<u32>,
+    best_of: Option<u32>,
+    presence_penalty: Option<f64>,
+    frequency_penalty: Option<f64>,
+    logit_bias: Option<Value>,
+    logprobs: Option<u32>,
+    echo: Option<bool>,
+    suffix: Option<String>,
+}
+
+impl Request {
+    fn read(body: &[u8]) -> Result<Self, ApiError> {
+        serde_json::from_slice(body).map_err(|error| {
+            let message = format!("the body is no request for a completion: {error}");
+            ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", message)
+        })
+    }
+
+    /// The same as a chat of one message, which nothing is put around.
+    fn chat(self) -> Result<ChatRequest, ApiError> {
+        let refused = |name, message| Err(ApiError::parameter(name, message));
+        let prompt = match self.prompt {
+            Prompt::One(prompt) => prompt,
+            Prompt::Many(prompts) => match <[String; 1]>::try_from(prompts) {
+                Ok([prompt]) => prompt,
+                Err(_) => return refused("prompt", "prompt: one text at a time"),
+            },
+        };
+        let some = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+        if self.echo == Some(true) || some(&self.suffix) || self.best_of.unwrap_or(1) != 1 {
+            return refused("echo", "echo, suffix and best_of are not supported");
+        }
+        let said = Said::new("user", Content::Text(prompt));
+        let mut chat = ChatRequest::of(self.model, vec![said]);
+        chat.max_tokens = Some(self.max_tokens.unwrap_or(MAX_TOKENS));
+        (chat.temperature, chat.top_p, chat.seed) = (self.temperature, self.top_p, self.seed);
+        (chat.stop, chat.n, chat.logit_bias) = (self.stop, self.n, self.logit_bias);
+        (chat.stream, chat.stream_options) = (self.stream, self.stream_options);
+        (chat.presence_penalty, chat.frequency_penalty) =
+            (self.presence_penalty, self.frequency_penalty);
+        chat.logprobs = self.logprobs.map(|_| true);
+        Ok(chat)
+    }
+}
+
+/// `POST /v1/completions`
+pub async fn create(
+    State(door): State<Arc<Door>>,
+    Extension(caller): Extension<Caller>,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let request = Request::read(&body)?.chat()?;
+    let ask = Ask { caller, raw: true, ..request.ask()? };
+    let checked = door.backend.clone().check(ask.clone()).await?;
+    let words = Completion::new(&ask.model, &checked, request.wants_usage());
+    let place = door.queue.enter(&door.metrics).await?;
+    if request.is_streamed() {
+        let events = telling::pieces(door, ask, place, Arc::new(words), None).await?;
+        let events = events.map(|data| Ok::<_, Infallible>(Event::default().data(data)));
+        let heartbeat = KeepAlive::new().interval(super::HEARTBEAT).text("working");
+        return Ok(Sse::new(events).keep_alive(heartbeat).into_response());
+    }
+    let (answer, lost) = telling::whole(&door, ask).await?;
+    drop(place);
+    Ok(Json(words.whole(&answer, &lost)).into_response())
+}
+
+/// What every object of one answer repeats.
+#[derive(Debug)]
+struct Completion {
+    id: String,
+    created: u64,
+    model: String,
+    fingerprint: String,
+    wants_usage: bool,
+}
+
+impl Completion {
+    fn new(model: &str, checked: &Checked, wants_usage: bool) -> Self {
+        let (id, created) = stamp();
+        let (model, fingerprint) = (model.to_owned(), checked.fingerprint.clone());
+        Self { id: format!("cmpl-{id}"), created, model, fingerprint, wants_usage }
+    }
+
+    fn object(&self, text: &str, finish: Option<&str>) -> Value {
+        json!({
+            "id": self.id,
+            "object": "text_completion",
+            "created": self.created,
+            "model": self.model,
+            "system_fingerprint": self.fingerprint,
+            "choices": [
+                { "index": 0, "text": text, "logprobs": null, "finish_reason": finish }
+            ],
+        })
+    }
+
+    fn whole(&self, answer: &Answer, lost: &[Loss]) -> Value {
+        let mut object = self.object(&answer.text, Some(ending(answer)));
+        object["usage"] = usage(answer);
+        object["mutirao"] = provenance(answer, lost);
+        object
+    }
+}
+
+impl Words for Completion {
+    fn opening(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn text(&self, text: &str, provider: &PeerKey) -> Vec<String> {
+        let mut object = self.object(text, None);
+        object["mutirao"] = json!({ "provider": provider.to_string() });
+        vec![object.to_string()]
+    }
+
+    /// A completion is asked for without tools.
+    fn call(&self, _: usize, _: &Call) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn lost(&self, provider: &PeerKey, why: &str) -> Option<String> {
+        let mut object = self.object("", None);
+        object["mutirao"] = json!({ "lost": { "provider": provider.to_string(), "why": why } });
+        Some(object.to_string())
+    }
+
+    fn closing(&self, answer: &Answer, lost: &[Loss]) -> Vec<String> {
+        let mut closing = self.object("", Some(ending(answer)));
+        closing["mutirao"] = provenance(answer, lost);
+        let mut counts = self.object("", None);
+        (counts["choices"], counts["usage"]) = (json!([]), usage(answer));
+        let counts = self.wants_usage.then(|| counts.to_string());
+        [closing.to_string()].into_iter().chain(counts).chain(["[DONE]".to_owned()]).collect()
+    }
+
+    fn failed(&self, error: &ApiError) -> String {
+        error.object().to_string()
+    }
+}

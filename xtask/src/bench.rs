@@ -8,6 +8,7 @@ mod llama;
 mod table;
 
 use anyhow::Context as _;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -120,11 +121,19 @@ fn measure(
     Ok(())
 }
 
+/// The signal of an instruction that the machine does not take.
+const ILLEGAL_INSTRUCTION: i32 = 4;
+const FORBIDDEN: &str = "\nThe processor announces instructions that this machine forbids (AMX, in \
+    many virtual ones). Delete target/bench-llama and build it without them: \
+    CXXFLAGS='-mno-amx-tile -mno-amx-int8 -mno-amx-bf16' cargo xtask bench llama";
+
 /// Runs a command whose output is wanted.
 fn lines(command: &mut Command) -> anyhow::Result<Vec<String>> {
     let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
     let errors = String::from_utf8_lossy(&output.stderr);
-    anyhow::ensure!(output.status.success(), "{command:?} failed: {errors}");
+    let hint = if output.status.signal() == Some(ILLEGAL_INSTRUCTION) { FORBIDDEN } else { "" };
+    let status = output.status;
+    anyhow::ensure!(status.success(), "{command:?} failed, {status}: {errors}{hint}");
     Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
 }
 

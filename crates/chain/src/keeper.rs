@@ -370,7 +370,9 @@ impl Work {
         }
     }
 
+    /// Whoever is told sees what it was told: the count of those that wait is shown before.
     fn tell(&mut self, news: News) {
+        self.show();
         let mut answers: Vec<(TxId, Answer)> =
             news.stand.into_iter().map(|id| (id, Answer::Accepted(id))).collect();
         answers.extend(news.gone.into_iter().map(|(id, why)| (id, Answer::Refused(why))));

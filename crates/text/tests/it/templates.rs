@@ -182,6 +182,8 @@ fn methods_and_filters_of_python_do_as_there() {
 #[test]
 fn json_is_spaced_as_models_were_trained_to_see_it() {
     let tools = json!([{ "name": "add", "of": [1, 2], "none": {} }]);
+    // A template that does not know the tags of calls would not be shown the tools.
+    let templated = |template: &str| templated(&format!("{{# <tool_call> #}}{template}"));
     let said = |template| templated(template).render(&[], Some(&tools), None).expect("rendered");
     assert_eq!(said("{{ tools | tojson }}"), r#"[{"name": "add", "none": {}, "of": [1, 2]}]"#);
     assert_eq!(

@@ -1,6 +1,7 @@
 //! Tokenizers and chat templates: other people's files, and other people's code that reads them.
 
 use crate::target::split;
+use mutirao_engine::guide::Allowed;
 use mutirao_text::{CallFinder, Grammars, Piece, StopFinder, TextStack};
 use mutirao_wire::Token;
 use mutirao_wire::bundle::Message;
@@ -111,11 +112,10 @@ fn follow(grammar: &str, kind: usize) {
     let Ok(mut followed) = grammars().follow(grammar) else { return };
     for step in 0..STEPS {
         let Ok(allowed) = followed.allowed() else { return };
-        let bits = 32 * allowed.len() as u32;
-        let may = (0..bits).filter(|at| allowed[*at as usize / 32] >> (at % 32) & 1 == 1);
-        let may: Vec<u32> = may.collect();
+        let (bits, allowed) = (32 * allowed.len() as u32, Allowed::from_words(allowed));
+        let may: Vec<Token> = (0..bits).map(Token).filter(|token| allowed.has(*token)).collect();
         assert!(!may.is_empty(), "where nothing may follow, that is said");
-        followed.take(Token(may[(step * 31 + kind) % may.len()]));
+        followed.take(may[(step * 31 + kind) % may.len()]);
     }
 }
 

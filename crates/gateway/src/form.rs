@@ -3,7 +3,9 @@
 
 use crate::error::ApiError;
 use crate::openai::is_something;
-use mutirao_wire::form::{Call, Calls, Form, TOOL_NAME_BYTES_MAX, TOOLS_MAX, Tool};
+use mutirao_wire::form::{
+    Call, Calls, Form, TOOL_NAME_BYTES_MAX, TOOLS_MAX, Tool, any_object, with_calls,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -50,11 +52,6 @@ fn schema(format: &Value) -> Result<Option<Value>, ApiError> {
             Err(refused(format!("type {other:?}: text, json_object or json_schema")))
         }
     }
-}
-
-/// The schema of any object.
-pub fn any_object() -> Value {
-    json!({ "type": "object" })
 }
 
 fn tools(list: &Value) -> Result<Vec<Tool>, ApiError> {
@@ -135,7 +132,13 @@ pub struct SaidFunction {
 }
 
 impl SaidCall {
-    pub fn call(&self) -> Result<Call, ApiError> {
+    /// What was said in a turn, with its calls behind it.
+    pub fn behind(said: &str, calls: Option<&[Self]>) -> Result<String, ApiError> {
+        let calls = calls.unwrap_or_default().iter().map(Self::call);
+        Ok(with_calls(said, &calls.collect::<Result<Vec<Call>, _>>()?))
+    }
+
+    fn call(&self) -> Result<Call, ApiError> {
         let SaidFunction { name, arguments } = &self.function;
         let arguments = match arguments {
             Value::String(text) if text.trim().is_empty() => json!({}),

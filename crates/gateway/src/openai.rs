@@ -18,10 +18,10 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 pub use completions::create as complete;
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 pub(crate) use reply::{provenance, reason};
 pub use request::ChatRequest;
-pub(crate) use request::{MAX_TOKENS, STOPS_MAX, is_something, within};
+pub(crate) use request::{MAX_TOKENS, Stop, is_something, read, within};
 pub use responses::create as respond;
 use serde_json::{Value, json};
 use std::convert::Infallible;
@@ -63,6 +63,21 @@ pub async fn model(
 /// A comment is sent after so much silence, so that nothing in between thinks the line is dead.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
+/// Pieces of an answer as events.
+fn streamed(
+    pieces: impl Stream<Item = String> + Send + 'static,
+    event: fn(String) -> Event,
+) -> Response {
+    let events = pieces.map(move |piece| Ok::<_, Infallible>(event(piece)));
+    let heartbeat = KeepAlive::new().interval(HEARTBEAT).text("working");
+    Sse::new(events).keep_alive(heartbeat).into_response()
+}
+
+/// An event without a name.
+fn data(piece: String) -> Event {
+    Event::default().data(piece)
+}
+
 /// `POST /v1/chat/completions`
 pub async fn chat(
     State(door): State<Arc<Door>>,
@@ -83,16 +98,14 @@ pub async fn chat(
         }
         _ => None,
     };
-    let head = reply::Head::new(&ask.model, &checked);
+    let head = reply::Head::new("chatcmpl", &ask.model, &checked);
     let place = door.queue.enter(&door.metrics).await?;
     bill.iter_mut().for_each(Bill::begin);
     if request.is_streamed() {
         let words = Arc::new(reply::Chunks { head, wants_usage: request.wants_usage() });
         let receipt = bill.as_ref().and_then(|bill| Bill::receipt(bill.admission(), None));
         let events = telling::pieces(door, ask, place, words, bill).await?;
-        let events = events.map(|data| Ok::<_, Infallible>(Event::default().data(data)));
-        let heartbeat = KeepAlive::new().interval(HEARTBEAT).text("working");
-        return Ok(pay::with(receipt, Sse::new(events).keep_alive(heartbeat).into_response()));
+        return Ok(pay::with(receipt, streamed(events, data)));
     }
     let answered = telling::whole(&door, ask).await;
     drop(place);

@@ -35,6 +35,12 @@ impl Form {
     }
 }
 
+/// The schema of any JSON object.
+#[must_use]
+pub fn any_object() -> Value {
+    json!({ "type": "object" })
+}
+
 /// Whether tools are called.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Calls {

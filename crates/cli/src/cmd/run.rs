@@ -7,7 +7,7 @@ use mutirao_node::ask::{Answered, AskError, Notice, Question, Unfit, Weighed};
 use mutirao_node::energy::Energy;
 use mutirao_node::{Node, files};
 use mutirao_wire::bundle::Message;
-use mutirao_wire::form::Form;
+use mutirao_wire::form::{Form, any_object};
 use mutirao_wire::{PeerKey, Sampling};
 use serde_json::json;
 use std::io::{BufRead, IsTerminal, Read};
@@ -229,7 +229,7 @@ fn object(answered: &Answered) -> serde_json::Value {
 fn form(run: &RunArguments) -> anyhow::Result<Form> {
     let schema = match run.format.as_deref() {
         None => None,
-        Some("json") => Some(json!({ "type": "object" })),
+        Some("json") => Some(any_object()),
         Some(path) => {
             let file = files::read_bounded(path.as_ref(), SCHEMA_BYTES_MAX)?;
             Some(serde_json::from_slice(&file).with_context(|| {

@@ -3,16 +3,14 @@
 
 use crate::backend::Ask;
 use crate::error::ApiError;
-use crate::form::{SaidCall, Wanted, any_object};
+use crate::form::{SaidCall, Wanted};
 use crate::guard::Caller;
-use crate::openai::{MAX_TOKENS, STOPS_MAX, is_something, within};
-use axum::http::StatusCode;
+use crate::openai::{MAX_TOKENS, Stop, is_something, read, within};
 use mutirao_wire::Sampling;
 use mutirao_wire::bundle::Message;
-use mutirao_wire::form::{Call, Form, with_calls};
+use mutirao_wire::form::{Form, any_object};
 use mutirao_wire::limits::MESSAGES_MAX;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 /// Which of the two ways to ask.
@@ -47,13 +45,6 @@ struct Options {
     stop: Option<Stop>,
     #[serde(flatten)]
     others: Map<String, Value>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Stop {
-    One(String),
-    Many(Vec<String>),
 }
 
 /// Options that change no answer here, whatever they are: how much memory and which processor.
@@ -110,13 +101,6 @@ pub struct Request {
     fields: Fields,
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body).map_err(|error| {
-        let message = format!("the body is no such request: {error}");
-        ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", message)
-    })
-}
-
 /// The name without the tag that clients add to names that have none.
 fn plain(name: &str) -> &str {
     name.strip_suffix(":latest").unwrap_or(name)
@@ -129,7 +113,7 @@ pub fn shown(body: &[u8]) -> Result<String, ApiError> {
         #[serde(alias = "name")]
         model: String,
     }
-    read::<Show>(body).map(|show| plain(&show.model).to_owned())
+    read::<Show>(body, "such request").map(|show| plain(&show.model).to_owned())
 }
 
 impl Request {
@@ -138,7 +122,7 @@ impl Request {
     /// # Errors
     /// [`ApiError`] that says which field is wrong.
     pub fn read(body: &[u8], kind: Kind) -> Result<Self, ApiError> {
-        Ok(Self { kind, fields: read(body)? })
+        Ok(Self { kind, fields: read(body, "such request")? })
     }
 
     pub fn model(&self) -> &str {
@@ -169,7 +153,7 @@ impl Request {
             sampling: options.sampling()?,
             seed: options.seed.map(i64::cast_unsigned),
             max_tokens: options.max_tokens()?,
-            stop: options.stops()?,
+            stop: Stop::texts(options.stop.as_ref())?,
             form: self.form()?,
             caller: Caller::Owner,
             raw: self.is_raw(),
@@ -276,19 +260,6 @@ impl Options {
             Some(count) => Ok(u32::try_from(count).unwrap_or(u32::MAX)),
         }
     }
-
-    fn stops(&self) -> Result<Vec<String>, ApiError> {
-        let stops = match &self.stop {
-            None => Vec::new(),
-            Some(Stop::One(stop)) => vec![stop.clone()],
-            Some(Stop::Many(stops)) => stops.clone(),
-        };
-        if stops.len() > STOPS_MAX || stops.iter().any(String::is_empty) {
-            let message = format!("stop: at most {STOPS_MAX} texts, none of them empty");
-            return Err(ApiError::parameter("stop", message));
-        }
-        Ok(stops)
-    }
 }
 
 impl Said {
@@ -301,8 +272,7 @@ impl Said {
             let message = format!("role {:?}: system, user, assistant or tool", self.role);
             return Err(ApiError::parameter("messages", message));
         }
-        let calls = self.tool_calls.iter().flatten().map(SaidCall::call);
-        let calls: Vec<Call> = calls.collect::<Result<_, _>>()?;
-        Ok(Message { role: self.role.clone(), content: with_calls(&self.content, &calls) })
+        let content = SaidCall::behind(&self.content, self.tool_calls.as_deref())?;
+        Ok(Message { role: self.role.clone(), content })
     }
 }

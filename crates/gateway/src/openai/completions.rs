@@ -1,24 +1,21 @@
 //! `POST /v1/completions`: a text goes on. No chat template stands around it.
 
-use super::reply::{ending, provenance, stamp, usage};
-use super::request::{ChatRequest, Content, Said, Stop, StreamOptions};
-use crate::backend::{Answer, Ask, Checked};
+use super::reply::{Head, ending, provenance, usage};
+use super::request::{ChatRequest, Content, Said, Stop, StreamOptions, read};
+use super::{data, streamed};
+use crate::backend::{Answer, Ask};
 use crate::door::Door;
 use crate::error::ApiError;
 use crate::guard::Caller;
 use crate::telling::{self, Loss, Words};
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use futures_util::StreamExt;
 use mutirao_wire::PeerKey;
 use mutirao_wire::form::Call;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::convert::Infallible;
 use std::sync::Arc;
 
 /// Tokens of an answer when the request names no number, as OpenAI's.
@@ -54,13 +51,6 @@ struct Request {
 }
 
 impl Request {
-    fn read(body: &[u8]) -> Result<Self, ApiError> {
-        serde_json::from_slice(body).map_err(|error| {
-            let message = format!("the body is no request for a completion: {error}");
-            ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", message)
-        })
-    }
-
     /// The same as a chat of one message, which nothing is put around.
     fn chat(self) -> Result<ChatRequest, ApiError> {
         let refused = |name, message| Err(ApiError::parameter(name, message));
@@ -94,50 +84,32 @@ pub async fn create(
     Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let request = Request::read(&body)?.chat()?;
+    let request = read::<Request>(&body, "request for a completion")?.chat()?;
     let ask = Ask { caller, raw: true, ..request.ask()? };
     let checked = door.backend.clone().check(ask.clone()).await?;
-    let words = Completion::new(&ask.model, &checked, request.wants_usage());
+    let head = Head::new("cmpl", &ask.model, &checked);
+    let words = Completion { head, wants_usage: request.wants_usage() };
     let place = door.queue.enter(&door.metrics).await?;
     if request.is_streamed() {
         let events = telling::pieces(door, ask, place, Arc::new(words), None).await?;
-        let events = events.map(|data| Ok::<_, Infallible>(Event::default().data(data)));
-        let heartbeat = KeepAlive::new().interval(super::HEARTBEAT).text("working");
-        return Ok(Sse::new(events).keep_alive(heartbeat).into_response());
+        return Ok(streamed(events, data));
     }
     let (answer, lost) = telling::whole(&door, ask).await?;
     drop(place);
     Ok(Json(words.whole(&answer, &lost)).into_response())
 }
 
-/// What every object of one answer repeats.
+/// A text that goes on, whole or as a stream of objects.
 #[derive(Debug)]
 struct Completion {
-    id: String,
-    created: u64,
-    model: String,
-    fingerprint: String,
+    head: Head,
     wants_usage: bool,
 }
 
 impl Completion {
-    fn new(model: &str, checked: &Checked, wants_usage: bool) -> Self {
-        let (id, created) = stamp();
-        let (model, fingerprint) = (model.to_owned(), checked.fingerprint.clone());
-        Self { id: format!("cmpl-{id}"), created, model, fingerprint, wants_usage }
-    }
-
     fn object(&self, text: &str, finish: Option<&str>) -> Value {
-        json!({
-            "id": self.id,
-            "object": "text_completion",
-            "created": self.created,
-            "model": self.model,
-            "system_fingerprint": self.fingerprint,
-            "choices": [
-                { "index": 0, "text": text, "logprobs": null, "finish_reason": finish }
-            ],
-        })
+        let choice = json!({ "index": 0, "text": text, "logprobs": null, "finish_reason": finish });
+        self.head.object("text_completion", &json!([choice]))
     }
 
     fn whole(&self, answer: &Answer, lost: &[Loss]) -> Value {
@@ -173,10 +145,7 @@ impl Words for Completion {
     fn closing(&self, answer: &Answer, lost: &[Loss]) -> Vec<String> {
         let mut closing = self.object("", Some(ending(answer)));
         closing["mutirao"] = provenance(answer, lost);
-        let mut counts = self.object("", None);
-        (counts["choices"], counts["usage"]) = (json!([]), usage(answer));
-        let counts = self.wants_usage.then(|| counts.to_string());
-        [closing.to_string()].into_iter().chain(counts).chain(["[DONE]".to_owned()]).collect()
+        self.head.end("text_completion", &closing, answer, self.wants_usage)
     }
 
     fn failed(&self, error: &ApiError) -> String {

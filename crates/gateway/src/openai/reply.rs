@@ -88,17 +88,28 @@ pub fn stamp() -> (String, u64) {
 }
 
 impl Head {
-    pub fn new(model: &str, checked: &Checked) -> Self {
+    /// Of a new answer whose id is of this kind.
+    pub fn new(kind: &str, model: &str, checked: &Checked) -> Self {
         let (id, created) = stamp();
         Self {
-            id: format!("chatcmpl-{id}"),
+            id: format!("{kind}-{id}"),
             created,
             model: model.to_owned(),
             fingerprint: checked.fingerprint.clone(),
         }
     }
 
-    fn object(&self, kind: &str, choices: &Value) -> Value {
+    /// The last objects of a stream: the closing one, the counts if they are wanted, and its end.
+    pub fn end(&self, kind: &str, closing: &Value, answer: &Answer, counts: bool) -> Vec<String> {
+        let counts = counts.then(|| {
+            let mut counts = self.object(kind, &json!([]));
+            counts["usage"] = usage(answer);
+            counts.to_string()
+        });
+        [closing.to_string()].into_iter().chain(counts).chain(["[DONE]".to_owned()]).collect()
+    }
+
+    pub fn object(&self, kind: &str, choices: &Value) -> Value {
         json!({
             "id": self.id,
             "object": kind,
@@ -188,10 +199,7 @@ impl Words for Chunks {
     fn closing(&self, answer: &Answer, lost: &[Loss]) -> Vec<String> {
         let mut closing = self.head.chunk(&json!({}), Some(ending(answer)));
         closing["mutirao"] = provenance(answer, lost);
-        let mut counts = self.head.object("chat.completion.chunk", &json!([]));
-        counts["usage"] = usage(answer);
-        let counts = self.wants_usage.then(|| counts.to_string());
-        [closing.to_string()].into_iter().chain(counts).chain(["[DONE]".to_owned()]).collect()
+        self.head.end("chat.completion.chunk", &closing, answer, self.wants_usage)
     }
 
     fn failed(&self, error: &ApiError) -> String {

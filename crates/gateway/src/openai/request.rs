@@ -8,15 +8,15 @@ use crate::guard::Caller;
 use axum::http::StatusCode;
 use mutirao_wire::Sampling;
 use mutirao_wire::bundle::Message;
-use mutirao_wire::form::{Call, with_calls};
 use mutirao_wire::limits::MESSAGES_MAX;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// Tokens of an answer when the request names no number.
 pub(crate) const MAX_TOKENS: u32 = 1024;
 /// Most stop texts, as OpenAI's.
-pub(crate) const STOPS_MAX: usize = 4;
+const STOPS_MAX: usize = 4;
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
@@ -42,9 +42,25 @@ pub(super) struct Said {
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     One(String),
     Many(Vec<String>),
+}
+
+impl Stop {
+    /// The texts, if they are few and none is empty.
+    pub(crate) fn texts(stop: Option<&Self>) -> Result<Vec<String>, ApiError> {
+        let stops = match stop {
+            None => Vec::new(),
+            Some(Self::One(stop)) => vec![stop.clone()],
+            Some(Self::Many(stops)) => stops.clone(),
+        };
+        if stops.len() > STOPS_MAX || stops.iter().any(String::is_empty) {
+            let message = format!("stop: at most {STOPS_MAX} texts, none of them empty");
+            return Err(ApiError::parameter("stop", message));
+        }
+        Ok(stops)
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -78,6 +94,14 @@ pub struct ChatRequest {
     functions: Option<Value>,
 }
 
+/// Reads a body that should be a request of this name.
+pub(crate) fn read<T: DeserializeOwned>(body: &[u8], name: &str) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| {
+        let message = format!("the body is no {name}: {error}");
+        ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", message)
+    })
+}
+
 pub(crate) fn is_something(value: &Value) -> bool {
     match value {
         Value::Null => false,
@@ -98,10 +122,7 @@ impl ChatRequest {
     /// # Errors
     /// [`ApiError`] that says which field is wrong.
     pub fn read(body: &[u8]) -> Result<Self, ApiError> {
-        serde_json::from_slice(body).map_err(|error| {
-            let message = format!("the body is no chat completion request: {error}");
-            ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", message)
-        })
+        read(body, "chat completion request")
     }
 
     /// Whether the answer comes in pieces.
@@ -131,7 +152,7 @@ impl ChatRequest {
             sampling: self.sampling()?,
             seed: self.seed.map(i64::cast_unsigned),
             max_tokens,
-            stop: self.stops()?,
+            stop: Stop::texts(self.stop.as_ref())?,
             form: self.wanted().form()?,
             caller: Caller::Owner,
             raw: false,
@@ -172,19 +193,6 @@ impl ChatRequest {
             ..Sampling::greedy()
         })
     }
-
-    fn stops(&self) -> Result<Vec<String>, ApiError> {
-        let stops = match &self.stop {
-            None => Vec::new(),
-            Some(Stop::One(stop)) => vec![stop.clone()],
-            Some(Stop::Many(stops)) => stops.clone(),
-        };
-        if stops.len() > STOPS_MAX || stops.iter().any(String::is_empty) {
-            let message = format!("stop: at most {STOPS_MAX} texts, none of them empty");
-            return Err(ApiError::parameter("stop", message));
-        }
-        Ok(stops)
-    }
 }
 
 impl Said {
@@ -217,9 +225,8 @@ impl Said {
                 return Err(ApiError::parameter("messages", message));
             }
         };
-        let calls = self.tool_calls.iter().flatten().map(SaidCall::call);
-        let calls: Vec<Call> = calls.collect::<Result<_, _>>()?;
-        Ok(Message { role: role.into(), content: with_calls(&self.text()?, &calls) })
+        let content = SaidCall::behind(&self.text()?, self.tool_calls.as_deref())?;
+        Ok(Message { role: role.into(), content })
     }
 
     fn text(&self) -> Result<String, ApiError> {

@@ -2,7 +2,8 @@
 //! requests, so what would refer to an earlier one is refused.
 
 use super::reply::{provenance, stamp};
-use super::request::{ChatRequest, Content, Said};
+use super::request::{ChatRequest, Content, Said, read};
+use super::streamed;
 use crate::backend::{Answer, Ask};
 use crate::door::Door;
 use crate::error::ApiError;
@@ -10,16 +11,13 @@ use crate::guard::Caller;
 use crate::telling::{self, Loss, Words};
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use futures_util::StreamExt;
 use mutirao_wire::form::Call;
 use mutirao_wire::{Finish, PeerKey};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -99,13 +97,6 @@ struct Request {
 }
 
 impl Request {
-    fn read(body: &[u8]) -> Result<Self, ApiError> {
-        serde_json::from_slice(body).map_err(|error| {
-            let message = format!("the body is no request for a response: {error}");
-            ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", message)
-        })
-    }
-
     /// The same as a chat completion.
     fn chat(self) -> Result<ChatRequest, ApiError> {
         self.refuse_what_would_be_ignored()?;
@@ -145,7 +136,7 @@ pub async fn create(
     Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let request = Request::read(&body)?.chat()?;
+    let request = read::<Request>(&body, "request for a response")?.chat()?;
     let ask = Ask { caller, ..request.ask()? };
     door.backend.clone().check(ask.clone()).await?;
     let head = Head::new(&ask.model);
@@ -153,9 +144,7 @@ pub async fn create(
     if request.is_streamed() {
         let words = Arc::new(Events::new(head));
         let events = telling::pieces(door, ask, place, words, None).await?;
-        let events = events.map(|event| Ok::<_, Infallible>(named(&event)));
-        let heartbeat = KeepAlive::new().interval(super::HEARTBEAT).text("working");
-        return Ok(Sse::new(events).keep_alive(heartbeat).into_response());
+        return Ok(streamed(events, |event| named(&event)));
     }
     let (answer, lost) = telling::whole(&door, ask).await?;
     drop(place);

@@ -124,10 +124,9 @@ pub enum AskError {
 }
 
 /// For whom a question is asked.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) enum Asker {
     /// The person of this machine.
-    #[default]
     Owner,
     /// Whoever has this key of the owner's.
     Key(Caller),

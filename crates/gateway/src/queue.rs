@@ -141,6 +141,7 @@ impl Queue {
         Arc::new(Self { running_max, memory, waiting_max, metrics, state })
     }
 
+    // spec: HTTP-1.6
     /// Waits for a place and so many bytes. One that wants more than there ever are gets all of
     /// them: it is refused by who knows what it is.
     pub async fn enter(self: &Arc<Self>, whose: Whose, bytes: u64) -> Result<Place, ApiError> {

@@ -206,6 +206,7 @@ fn turns_are_fair(scene: &Scene, began: &[usize]) {
 }
 
 proptest! {
+    // spec: HTTP-1.6
     #[test]
     fn whatever_comes_and_goes_nothing_leaks_nobody_starves_and_turns_are_fair(
         (running_max, memory, waiting_max) in (1usize..4, 0u64..100, 0usize..12),

@@ -10,7 +10,7 @@ type Entering = Pin<Box<dyn Future<Output = Result<Place, ApiError>>>>;
 /// One that asked.
 enum Guest {
     Waits(Entering),
-    Runs(Place),
+    Runs { _place: Place },
     Gone,
 }
 
@@ -66,7 +66,7 @@ impl Scene {
                 Poll::Pending => {}
                 Poll::Ready(Ok(place)) => {
                     called.push(number);
-                    *guest = Guest::Runs(place);
+                    *guest = Guest::Runs { _place: place };
                 }
                 Poll::Ready(Err(_)) => {
                     self.refused.push(number);
@@ -88,7 +88,7 @@ impl Scene {
     }
 
     fn running(&self) -> Vec<usize> {
-        self.all(|guest| matches!(guest, Guest::Runs(_)))
+        self.all(|guest| matches!(guest, Guest::Runs { .. }))
     }
 
     fn waiting(&self) -> Vec<usize> {

@@ -118,6 +118,9 @@ pub enum Command {
     Deed(CellArguments<DeedCommand>),
     /// Publish a model of yours: a deed, a till, and a share of every paid answer
     Publish(PublishArguments),
+    /// Have one model in this process, for the node that started it
+    #[command(hide = true)]
+    Worker,
     /// Train and score models of the village world
     Learn {
         /// What to do
@@ -478,6 +481,12 @@ pub struct SettingFlags {
     /// Watts of this machine at full load, where its processor does not tell (MUTIRAO_WATTS)
     #[arg(long, global = true, value_name = "N")]
     watts: Option<String>,
+    /// Open models in processes of their own that are confined (MUTIRAO_SANDBOX)
+    #[arg(long, global = true, value_name = "BOOL")]
+    sandbox: Option<String>,
+    /// Most MiB of memory of such a process; 0 is by the model's size (MUTIRAO_WORKER_MEMORY)
+    #[arg(long, global = true, value_name = "MIB")]
+    worker_memory: Option<String>,
     /// Keep no receipts (MUTIRAO_RECEIPTS=false)
     #[arg(long, global = true)]
     no_receipts: bool,
@@ -507,6 +516,8 @@ impl SettingFlags {
                 ("capacity", &self.capacity),
                 ("pace", &self.pace),
                 ("watts", &self.watts),
+                ("sandbox", &self.sandbox),
+                ("worker_memory", &self.worker_memory),
                 ("receipts", &receipts),
                 ("receipt_days", &self.receipt_days),
             ],

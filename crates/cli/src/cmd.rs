@@ -19,6 +19,7 @@ pub mod status;
 pub mod verify;
 pub mod wallet;
 pub mod welcome;
+pub mod worker;
 
 /// What the exit code says.
 pub mod exit {

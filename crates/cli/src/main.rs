@@ -22,6 +22,9 @@ fn main() -> ExitCode {
     }
 }
 
+/// This very program, whatever has its name by now.
+const PROGRAM: &str = "/proc/self/exe";
+
 /// Without a wish only errors are said, and not that a farewell did not reach a peer that is gone.
 const LOG_FILTER: &str = "error,iroh::socket=off";
 
@@ -67,6 +70,7 @@ fn dispatch(arguments: &Arguments, printer: Printer) -> anyhow::Result<ExitCode>
         Some(Command::Till(cell)) => cmd::cells::till(&node()?, &cell.command, printer),
         Some(Command::Deed(cell)) => cmd::cells::deed(&node()?, &cell.command, printer),
         Some(Command::Publish(publish)) => cmd::cells::publish(&node()?, publish, printer),
+        Some(Command::Worker) => cmd::worker::run(),
         Some(Command::Learn { command }) => learn(&node()?, command, printer),
     }
 }
@@ -81,7 +85,7 @@ fn learn(node: &Node, command: &LearnCommand, printer: Printer) -> anyhow::Resul
 /// Flag over environment over file, then types.
 fn open(arguments: &Arguments) -> anyhow::Result<Node> {
     let lookup = |name: &str| std::env::var(name).ok();
-    let home = Home::find(lookup);
+    let home = Home { program: Some(PROGRAM.into()), ..Home::find(lookup) };
     let mut settings = Settings::default();
     if let Some(text) = mutirao_node::config::read_file(&home.config_file())? {
         settings.read_file(&text)?;

@@ -14,6 +14,8 @@ mod push;
 mod trials;
 #[path = "it/wallet.rs"]
 mod wallet;
+#[path = "it/worker.rs"]
+mod worker;
 
 use serde_json::Value;
 use std::io::Write;

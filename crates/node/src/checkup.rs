@@ -34,12 +34,13 @@ impl Node {
     pub async fn check_up(&self) -> Vec<Check> {
         let data = self.config().data_dir.display().to_string();
         let model = self.open(VILLAGE);
-        let model = model.map(|opened| format!("{VILLAGE} {}", opened.model.id().short()));
+        let model = model.map(|opened| format!("{VILLAGE} {}", opened.id().short()));
         let keys = self.keys().map(|keys| format!("{} in {data}", keys.peer.peer_key().short()));
         let peers = self.peers().map(|peers| format!("{} nodes", peers.tickets().len()));
         vec![
             Check::of("kernels", Ok::<_, String>(Kernels::detect().name().to_owned())),
             Check::of("threads", Ok::<_, String>(self.config().threads.to_string())),
+            Check::of("sandbox", Ok::<_, String>(self.confines())),
             Check::of("owner", Ok::<_, String>(self.owner())),
             Check::of("energy", Ok::<_, String>(self.meter().words())),
             Check::of("keys", keys),
@@ -49,6 +50,15 @@ impl Node {
             self.check_answer().await,
             self.check_socket().await,
         ]
+    }
+
+    /// What stands around the processes of models.
+    fn confines(&self) -> String {
+        let offered = mutirao_sandbox::offered().words();
+        match self.config().sandbox {
+            true => offered,
+            false => format!("switched off (--sandbox); this system has {offered}"),
+        }
     }
 
     /// What is known of whoever owns this machine, and whether it would be lent now.
@@ -67,8 +77,8 @@ impl Node {
         let is_packed = |name: &str| place(name).is_ok_and(|place| packs::is_packed(&place));
         for listed in listed.iter().filter(|listed| is_packed(&listed.name)) {
             // What does not open at all is said when somebody opens it.
-            let Ok(opened) = self.models().open(&listed.name) else { continue };
-            packed += usize::from(opened.pack.is_some());
+            let Ok(opened) = self.open_anew(&listed.name) else { continue };
+            packed += usize::from(opened.spec.packed);
             if self.prove(&opened).is_err() {
                 damaged.push(listed.name.clone());
             }

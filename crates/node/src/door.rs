@@ -12,7 +12,8 @@ use crate::assemble::Node;
 use crate::cashier::CashierError;
 use crate::clock::Clock;
 use crate::keys::{self, KeyError};
-use crate::models::{Listed, ModelError, Opened};
+use crate::mind::{MindError, Opened};
+use crate::models::{Listed, ModelError};
 use crate::standing::{Record, Times};
 use crate::verify::Verdict;
 pub use mutirao_gateway::Kill;
@@ -162,7 +163,7 @@ impl Node {
         let listed = self.models().list().unwrap_or_default();
         let facts = |opened: Arc<Opened>| {
             let crate::models::Facts { model_id, context, parameters, .. } = opened.facts();
-            let template = String::from_utf8_lossy(opened.model.template()).into_owned();
+            let template = String::from_utf8_lossy(&opened.spec.template).into_owned();
             ModelFacts { model_id, context, parameters, template }
         };
         let entry = |Listed { name, bytes, .. }: Listed| ModelEntry {
@@ -384,7 +385,7 @@ fn failure(error: AskError) -> AskFailure {
     match error {
         AskError::Model(ModelError::Unknown { .. }) => AskFailure::UnknownModel(reason),
         AskError::PromptTooLong { .. } => AskFailure::PromptTooLong(reason),
-        AskError::Text(_) | AskError::Job(_) => AskFailure::Invalid(reason),
+        AskError::Mind(MindError::Refused(_)) | AskError::Job(_) => AskFailure::Invalid(reason),
         AskError::EmptyCircle | AskError::NobodyFits { .. } => AskFailure::Nobody(reason),
         AskError::Session(session) => match *session {
             SessionError::AnswerDiverged { .. } => AskFailure::Internal(reason),

@@ -8,9 +8,9 @@ use crate::cashier::Cashier;
 use crate::clock::Clock;
 use crate::keys::Keys;
 use crate::manners::Manners;
+use crate::mind::{Mind, Spec};
 use crate::places::{Place, Places};
-use crate::workshop::{EVENTS_AHEAD, EVENTS_WAITING, Outlet, Task, Who, Workshop};
-use mutirao_engine::Model;
+use crate::workshop::{Channel, EVENTS_AHEAD, EVENTS_WAITING, Task, Who};
 use mutirao_ledger::cell::till::Share;
 use mutirao_ledger::deal::Reply;
 use mutirao_market::Millis;
@@ -47,11 +47,11 @@ pub struct Counter {
     /// The model's name.
     pub name: String,
     /// The model.
-    pub model: Arc<Model>,
+    pub spec: Arc<Spec>,
     /// Who provides it.
     pub keys: Keys,
     /// Where its answers are written.
-    pub workshop: Arc<Workshop>,
+    pub(crate) mind: Arc<dyn Mind>,
     /// What its answers cost; nothing where they are free.
     pub sells: Option<Sells>,
     /// Whose questions come here, where it is always the same who asks. Others come under a new key
@@ -80,10 +80,10 @@ impl Counter {
         let offer = Offer {
             provider: self.keys.peer.peer_key(),
             receipt_key: self.keys.receipts.receipt_key(),
-            model: self.model.id(),
-            op_set: self.model.op_set(),
+            model: self.spec.id,
+            op_set: self.spec.op_set,
             name: self.name.chars().take(32).collect(),
-            context: self.model.context(),
+            context: self.spec.context,
             prices: self.sells.as_ref().map(|sells| sells.prices).unwrap_or_default(),
             capacity: self.places.count(),
             limits: Some(limits),
@@ -96,7 +96,7 @@ impl Counter {
     /// Bytes that a job takes in memory at its end.
     fn wanted(&self, job: &Job) -> u64 {
         let positions = job.prompt.len() as u64 + u64::from(job.max_tokens);
-        positions.min(self.model.context().into()) * self.model.position_bytes()
+        positions.min(self.spec.context.into()) * self.spec.position_bytes
     }
 
     /// Serves every link that comes until the node closes.
@@ -235,7 +235,7 @@ impl Work {
     }
 
     fn engage(&self, job: Job, prefix: Vec<Token>) {
-        let Counter { workshop, manners, pace, asker, places, .. } = &*self.counter;
+        let Counter { mind, manners, pace, asker, places, .. } = &*self.counter;
         let (wanted, memory) = (self.counter.wanted(&job), places.memory());
         if wanted > memory {
             let [wanted, memory] = [wanted, memory].map(|bytes| bytes.div_ceil(1 << 20));
@@ -243,8 +243,8 @@ impl Work {
             let _ = self.written.try_send(Event::BadJob(why));
             return;
         }
-        let outlet = Outlet::new(self.written.clone(), self.stop.clone());
+        let outlet = Box::new(Channel::new(self.written.clone(), self.stop.clone()));
         let (manners, pace, who) = (manners.clone(), *pace, *asker);
-        workshop.submit(Task { job, prefix, who, outlet, manners, pace });
+        mind.submit(Task { job, prefix, who, outlet, manners, pace });
     }
 }

@@ -35,8 +35,21 @@ pub struct Ask {
     pub stop: Vec<String>,
     /// What the answer has to look like.
     pub form: Form,
+    /// Whether the probabilities of its tokens are wanted, and of how many others at each place.
+    pub logprobs: Option<u8>,
     /// Who asks.
     pub caller: Caller,
+}
+
+/// How probable a token was to the model, before temperature and grammar.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenScore {
+    /// Its bytes; a part of a letter is no text.
+    pub bytes: Vec<u8>,
+    /// The natural logarithm of its probability.
+    pub logprob: f32,
+    /// The most probable ones at this place, the most probable first.
+    pub top: Vec<(Vec<u8>, f32)>,
 }
 
 /// What is known before anybody is asked.
@@ -81,6 +94,8 @@ pub struct Answer {
     pub text: String,
     /// The calls of tools in it.
     pub calls: Vec<Call>,
+    /// How probable its tokens were, where that was asked for.
+    pub logprobs: Option<Vec<TokenScore>>,
     /// How it ended.
     pub finish: Finish,
     /// Tokens of the prompt.

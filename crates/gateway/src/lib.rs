@@ -27,7 +27,7 @@ pub mod wallet;
 
 pub use backend::{
     Answer, Ask, AskFailure, Backend, Checked, ModelEntry, ModelFacts, Neighbour, Payment,
-    Percentiles, Said, Verified,
+    Percentiles, Said, TokenScore, Verified,
 };
 pub use demo::Kill;
 pub use door::{Door, DoorSettings, serve};

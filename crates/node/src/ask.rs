@@ -20,6 +20,7 @@ use crate::mind::Opened;
 use conduct::Conduct;
 use errand::Errand;
 use mutirao_engine::JobError;
+use mutirao_gateway::TokenScore;
 pub use mutirao_market::quote::{Unfit, Weighed};
 use mutirao_market::session::client::{Mode, Outcome, Payment, Policy, audit_drawn};
 use mutirao_wire::bundle::{Message, Opening, ReceiptBundle, TextOpening};
@@ -54,6 +55,8 @@ pub struct Question {
     pub stop: Vec<String>,
     /// What the answer has to look like.
     pub form: Form,
+    /// Whether the probabilities of its tokens are wanted, and of how many others at each place.
+    pub logprobs: Option<u8>,
 }
 
 /// What happens while an answer comes.
@@ -119,6 +122,8 @@ pub struct Answered {
     pub cached_tokens: u32,
     /// Its tokens.
     pub tokens: Vec<Token>,
+    /// How probable they were, where that was asked for.
+    pub logprobs: Option<Vec<TokenScore>>,
     /// How it ended.
     pub finish: Finish,
     /// Who wrote it, in order.
@@ -268,6 +273,8 @@ impl Node {
         waited: Waited,
     ) -> Result<Answered, AskError> {
         let answer = opened.mind().decode(&outcome.answer)?;
+        let score = |top| opened.mind().score(&job, &outcome.answer, top);
+        let logprobs = question.logprobs.map(score).transpose()?;
         let text = TextOpening {
             messages: question.messages.clone(),
             tools: question.form.described(),
@@ -287,6 +294,7 @@ impl Node {
             prompt_tokens: receipt.receipt.prompt_tokens,
             cached_tokens: outcome.cached,
             tokens: outcome.answer,
+            logprobs,
             finish: receipt.receipt.finish,
             providers: outcome.parts.iter().map(|part| part.provider).collect(),
             seen_by: outcome.seen_by,

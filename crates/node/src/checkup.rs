@@ -40,7 +40,7 @@ impl Node {
         vec![
             Check::of("kernels", Ok::<_, String>(Kernels::detect().name().to_owned())),
             Check::of("threads", Ok::<_, String>(self.config().threads.to_string())),
-            Check::of("sandbox", Ok::<_, String>(self.confines())),
+            Check::of("sandbox", self.confines()),
             Check::of("owner", Ok::<_, String>(self.owner())),
             Check::of("energy", Ok::<_, String>(self.meter().words())),
             Check::of("keys", keys),
@@ -52,12 +52,19 @@ impl Node {
         ]
     }
 
-    /// What stands around the processes of models.
-    fn confines(&self) -> String {
+    /// What stands around the processes of models, and whether it holds.
+    fn confines(&self) -> Result<String, String> {
         let offered = mutirao_sandbox::offered().words();
-        match self.config().sandbox {
-            true => offered,
-            false => format!("switched off (--sandbox); this system has {offered}"),
+        self.keys().map_err(|error| error.to_string())?;
+        let data = &self.config().data_dir;
+        let opened = self.open(VILLAGE).map_err(|error| error.to_string())?;
+        match opened.mind().escape(&data.join("keys/peer.key"), data) {
+            None => Ok(format!("switched off (--sandbox); this system has {offered}")),
+            Some(Ok(tried)) if tried.contains('A') => {
+                Err(format!("{offered}; tried inside: {tried}; see docs/why/0028"))
+            }
+            Some(Ok(tried)) => Ok(format!("{offered}; tried inside: {tried}")),
+            Some(Err(error)) => Err(error.to_string()),
         }
     }
 
@@ -102,6 +109,7 @@ impl Node {
             max_tokens: 32,
             stop: Vec::new(),
             form: Form::default(),
+            logprobs: None,
             raw: false,
         };
         let answered = match node.ask(&question, &mut |_| {}).await {

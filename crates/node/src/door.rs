@@ -351,6 +351,7 @@ fn question(ask: &Ask) -> Result<Question, AskError> {
         sampling: Sampling { seed, ..ask.sampling },
         max_tokens: ask.max_tokens,
         stop: ask.stop.clone(),
+        logprobs: ask.logprobs,
         form: ask.form.clone(),
     })
 }
@@ -360,6 +361,7 @@ fn answer(answered: Answered, text: String, calls: Vec<Call>) -> Answer {
         answer_tokens: u32::try_from(answered.tokens.len()).unwrap_or(u32::MAX),
         text,
         calls,
+        logprobs: answered.logprobs,
         finish: answered.finish,
         prompt_tokens: answered.prompt_tokens,
         cached_tokens: answered.cached_tokens,

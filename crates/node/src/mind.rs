@@ -6,6 +6,7 @@
 //! prompt. So a worker that died is replaced by another, which goes on with the very next token.
 
 mod here;
+mod score;
 
 pub(crate) use here::Here;
 
@@ -13,11 +14,13 @@ use crate::models::{Facts, ModelError, Site};
 use crate::threads::Threads;
 use crate::worker::{Means, Worker};
 use crate::workshop::Task;
+use mutirao_gateway::TokenScore;
 use mutirao_market::audit::{Replay, Replayer};
 use mutirao_wire::bundle::Message;
 use mutirao_wire::job::Constraint;
 use mutirao_wire::{Finish, Job, ModelId, OpSet, Token};
 use serde_json::Value;
+use std::path::Path;
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -71,6 +74,8 @@ pub(crate) trait Mind: Send + Sync + std::fmt::Debug {
     fn decode(&self, tokens: &[Token]) -> Result<String, MindError>;
     /// Whether answers can be held to this.
     fn follows(&self, constraint: &Constraint) -> Result<(), MindError>;
+    /// How probable each token of an answer was, and the `top` most probable ones at its place.
+    fn score(&self, job: &Job, answer: &[Token], top: u8) -> Result<Vec<TokenScore>, MindError>;
     /// The text of tokens that come one by one.
     fn letters(&self) -> Box<dyn Letters>;
     /// Whoever looks whether tokens are the model's answer to a job.
@@ -79,6 +84,12 @@ pub(crate) trait Mind: Send + Sync + std::fmt::Debug {
     fn submit(&self, task: Task);
     /// Whether its packed weights are what was packed.
     fn is_whole(&self) -> bool;
+    /// Has it try to read a key, and to do what else nothing should do that reads models: what came
+    /// of it, in words. Nothing where it is in this process, which does all of that.
+    fn escape(&self, key: &Path, outside: &Path) -> Option<Result<String, MindError>> {
+        let _ = (key, outside);
+        None
+    }
     /// Itself, where it is in this process.
     #[cfg(test)]
     fn as_here(&self) -> Option<&Here> {

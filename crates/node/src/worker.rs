@@ -22,6 +22,7 @@ mod seats;
 #[cfg(test)]
 mod tests;
 
+pub use frame::read_back;
 pub use inside::work;
 pub(crate) use live::processes;
 

@@ -8,7 +8,7 @@
 use libc::c_long;
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
-    SeccompFilter, SeccompRule, TargetArch, apply_filter,
+    SeccompFilter, SeccompRule, TargetArch, apply_filter_all_threads,
 };
 use std::collections::BTreeMap;
 
@@ -219,5 +219,5 @@ fn install(
 ) -> Result<(), seccompiler::Error> {
     let processor = TargetArch::try_from(std::env::consts::ARCH)?;
     let filter = SeccompFilter::new(rules, otherwise, matched, processor)?;
-    apply_filter(&BpfProgram::try_from(filter)?)
+    apply_filter_all_threads(&BpfProgram::try_from(filter)?)
 }

@@ -91,8 +91,8 @@ pub fn confine(rules: &Rules) -> Result<Confined, SandboxError> {
     linux::confine(rules)
 }
 
-/// From now on no file is opened, made, renamed or removed. What is open stays open. To be called
-/// in the thread that called [`confine`]; threads that run by now keep the first walls.
+/// From now on no file is opened, made, renamed or removed, by any thread. What is open stays open.
+/// To be called after [`confine`].
 ///
 /// # Errors
 /// [`SandboxError::Refused`].

@@ -103,7 +103,12 @@ fn a_confined_process() {
         rustix::process::kill_process(parent, rustix::process::Signal::CONT).is_ok(),
     );
     let open = fs::File::open(place.join("read/model")).expect("open");
+    let (go, ready) = std::sync::mpsc::sync_channel::<()>(0);
+    let model = place.join("read/model");
+    let early = std::thread::spawn(move || ready.recv().is_ok() && fs::read(model).is_ok());
     narrow().expect("narrowed");
+    go.send(()).expect("it waits");
+    tell("later: read in an earlier thread", early.join().expect("ran"));
     tell("later: read the model", fs::read(place.join("read/model")).is_ok());
     tell("later: write", fs::write(place.join("write/last"), "text").is_ok());
     tell("later: read what is open", (&open).read(&mut [0; 4]).is_ok());
@@ -143,6 +148,7 @@ fn a_confined_process_reads_and_writes_where_it_may_and_nowhere_else() {
 fn a_narrowed_process_opens_no_file_at_all() {
     let said = inside("a_confined_process");
     assert!(!works(&said, "later: read the model") && !works(&said, "later: write"));
+    assert!(!works(&said, "later: read in an earlier thread"), "{said}");
     assert!(works(&said, "later: read what is open") && works(&said, "later: thread"));
 }
 

@@ -110,8 +110,8 @@ fn a_worker_that_always_ends_is_a_failed_request_that_says_so() {
     let output = process.wait_with_output().expect("it ended");
     let (_, errors) = texts(&output);
     assert_eq!(output.status.code(), Some(1), "{errors}");
-    assert!(errors.contains("process ended") && errors.contains("signal: 9"), "{errors}");
-    assert!(killed.len() >= 3, "it was tried again: {killed:?}");
+    assert!(errors.contains("ended") && errors.contains("signal: 9"), "{errors}");
+    assert!(killed.len() >= 2, "it was tried again: {killed:?}");
 }
 
 #[test]
@@ -168,7 +168,9 @@ fn doctor_says_how_models_are_confined() {
     let person = Person::new();
     let says = texts(&person.run(&["doctor"])).0;
     let line = says.lines().find(|line| line.contains("sandbox")).expect("a line").to_owned();
-    assert!(line.contains("system calls: seccomp"), "{line}");
+    assert!(line.starts_with("ok") && line.contains("system calls: seccomp"), "{line}");
+    let tried = ["no socket", "no program", "no key", "no file outside"];
+    assert!(tried.iter().all(|what| line.contains(what)), "{line}");
     let off = texts(&person.run(&["doctor", "--sandbox", "false"])).0;
     let line = off.lines().find(|line| line.contains("sandbox")).expect("a line").to_owned();
     assert!(line.contains("switched off"), "{line}");

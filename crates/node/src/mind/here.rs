@@ -1,5 +1,6 @@
 //! A model in this process.
 
+use super::score::{self, Scored};
 use super::{Judge, Letters, Mind, MindError, Spec};
 use crate::guide::TextGuides;
 use crate::models::{ModelError, Site};
@@ -8,6 +9,7 @@ use crate::threads::Threads;
 use crate::workshop::{Task, Workshop};
 use mutirao_engine::run::Checker;
 use mutirao_engine::{JobError, Model, Replay as Ran};
+use mutirao_gateway::TokenScore;
 use mutirao_market::audit::Replay;
 use mutirao_text::{TextError, TextStack, TextStream};
 use mutirao_wire::bundle::Message;
@@ -28,6 +30,8 @@ pub(crate) struct Here {
     shelf: u64,
     /// Where its answers are written, once there are any.
     workshop: OnceLock<Workshop>,
+    /// The bytes of its tokens, once somebody wants to see them.
+    spelled: OnceLock<Result<Vec<Vec<u8>>, TextError>>,
 }
 
 impl Here {
@@ -38,8 +42,8 @@ impl Here {
             .map_err(|source| ModelError::Text { name: site.name.clone(), source })?;
         let guides = TextGuides::new(text.clone(), model.end_of_text());
         let model = Arc::new(model.with_guides(Arc::new(guides)));
-        let (name, workshop) = (site.name.clone(), OnceLock::new());
-        Ok(Self { name, model, text, pack, threads, shelf, workshop })
+        let (name, workshop, spelled) = (site.name.clone(), OnceLock::new(), OnceLock::new());
+        Ok(Self { name, model, text, pack, threads, shelf, workshop, spelled })
     }
 
     /// What it is.
@@ -91,6 +95,20 @@ impl Mind for Here {
 
     fn follows(&self, constraint: &Constraint) -> Result<(), MindError> {
         Ok(self.model.follows(constraint).map_err(JobError::Grammar)?)
+    }
+
+    fn score(&self, job: &Job, answer: &[Token], top: u8) -> Result<Vec<TokenScore>, MindError> {
+        let spelled = self.spelled.get_or_init(|| self.text.spellings());
+        let spelled = spelled.as_ref().map_err(|error| MindError::Refused(error.to_string()))?;
+        let scored = score::answer(&self.model, job, answer, top.into(), &*self.threads);
+        let bytes = |token: Token| spelled.get(token.0 as usize).cloned().unwrap_or_default();
+        let token = |scored: Scored| TokenScore {
+            bytes: bytes(scored.token),
+            logprob: scored.logprob,
+            top: scored.top.into_iter().map(|(token, logprob)| (bytes(token), logprob)).collect(),
+        };
+        let scored = scored.map_err(|error| MindError::Refused(error.to_string()))?;
+        Ok(scored.into_iter().map(token).collect())
     }
 
     fn letters(&self) -> Box<dyn Letters> {

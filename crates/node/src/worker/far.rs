@@ -7,12 +7,14 @@ use super::seats::News;
 use super::{Keeper, Worker};
 use crate::mind::{Judge, Letters, Mind, MindError};
 use crate::workshop::Task;
+use mutirao_gateway::TokenScore;
 use mutirao_market::audit::Replay;
 use mutirao_market::session::provider::Event;
 use mutirao_wire::bundle::Message;
 use mutirao_wire::job::Constraint;
 use mutirao_wire::{Finish, Job, Token};
 use serde_json::Value;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::TrySendError;
@@ -109,6 +111,14 @@ impl Mind for Worker {
         self.keeper.call(&Call::Follows(constraint.clone())).map(|_| ())
     }
 
+    fn score(&self, job: &Job, answer: &[Token], top: u8) -> Result<Vec<TokenScore>, MindError> {
+        let (job, answer) = (Box::new(job.clone()), answer.to_vec());
+        match self.keeper.call(&Call::Score { job, answer, top })? {
+            Reply::Scores(scores) => Ok(scores),
+            _ => Err(misfit()),
+        }
+    }
+
     fn letters(&self) -> Box<dyn Letters> {
         Box::new(FarLetters { thing: Thing::new(&self.keeper), tokens: Vec::new() })
     }
@@ -128,6 +138,11 @@ impl Mind for Worker {
         {
             task.outlet.tell(Event::Broken("too many jobs come at once".to_owned()));
         }
+    }
+
+    fn escape(&self, key: &Path, outside: &Path) -> Option<Result<String, MindError>> {
+        let (key, outside) = (key.to_owned(), outside.to_owned());
+        Some(self.keeper.call(&Call::Escape { key, outside }).and_then(text))
     }
 
     fn is_whole(&self) -> bool {

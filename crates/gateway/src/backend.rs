@@ -59,6 +59,8 @@ pub struct Checked {
     pub fingerprint: String,
     /// Tokens of the prompt.
     pub prompt_tokens: u32,
+    /// Most bytes of this machine's memory that the answer takes while it is written.
+    pub bytes: u64,
 }
 
 /// What happens while an answer comes.

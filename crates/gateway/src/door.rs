@@ -1,6 +1,6 @@
 //! The routes, and the listener they hang on.
 
-use crate::backend::Backend;
+use crate::backend::{Ask, Backend, Checked};
 use crate::demo::Kill;
 use crate::error::ApiError;
 use crate::guard::{self, Callers, Guard};
@@ -9,8 +9,8 @@ use crate::neighbours;
 use crate::ollama;
 use crate::openai;
 use crate::page;
-use crate::pay::Register;
-use crate::queue::Queue;
+use crate::pay::{Bill, Register};
+use crate::queue::{Place, Queue, Whose};
 use crate::wallet;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
@@ -38,6 +38,8 @@ pub struct DoorSettings {
     pub hosts: Vec<String>,
     /// Answers at once.
     pub running_max: usize,
+    /// Bytes that they share.
+    pub memory: u64,
     /// Questions that may wait.
     pub waiting_max: usize,
     /// How a demonstration's providers are ended; no other door has this.
@@ -48,7 +50,7 @@ pub struct DoorSettings {
 pub struct Door {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) queue: Queue,
+    queue: Arc<Queue>,
     guard: Arc<Guard>,
     pub(crate) kill: Option<Kill>,
     pub(crate) register: Option<Register>,
@@ -58,10 +60,12 @@ impl Door {
     /// A door in front of `backend`.
     #[must_use]
     pub fn new(backend: Arc<dyn Backend>, settings: &DoorSettings) -> Self {
+        let metrics = Arc::new(Metrics::new());
+        let DoorSettings { running_max, memory, waiting_max, .. } = *settings;
         Self {
             backend,
-            metrics: Arc::new(Metrics::new()),
-            queue: Queue::new(settings.running_max, settings.waiting_max),
+            queue: Queue::new(running_max, memory, waiting_max, metrics.clone()),
+            metrics,
             guard: Arc::new(
                 Guard::new(&settings.token, &settings.hosts)
                     .with_callers(settings.callers.clone())
@@ -70,6 +74,20 @@ impl Door {
             kill: settings.kill.clone(),
             register: settings.sells.as_deref().map(Register::new),
         }
+    }
+
+    /// Waits until it is this question's turn.
+    pub(crate) async fn enter(
+        &self,
+        ask: &Ask,
+        checked: &Checked,
+        bill: Option<&Bill>,
+    ) -> Result<Place, ApiError> {
+        let whose = match bill {
+            Some(bill) => Whose::Channel(bill.admission().channel),
+            None => Whose::Caller(ask.caller.clone()),
+        };
+        self.queue.enter(whose, checked.bytes).await
     }
 
     /// All routes, behind the guard.

@@ -8,6 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 /// Counters of one door.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ pub struct Metrics {
     joules: Counter<f64, AtomicU64>,
     measured: Counter,
     spent: Counter,
+    waited: Histogram,
     first_token: Histogram,
     between_tokens: Histogram,
     whole: Histogram,
@@ -46,6 +48,7 @@ impl Metrics {
             joules: Counter::default(),
             measured: Counter::default(),
             spent: Counter::default(),
+            waited: seconds(),
             first_token: seconds(),
             between_tokens: seconds(),
             whole: seconds(),
@@ -71,6 +74,8 @@ impl Metrics {
         registry.register("request_energy_known", measured, self.measured.clone());
         let spent = "Base units that answers cost";
         registry.register("spent_base_units", spent, self.spent.clone());
+        let waited = "request_queue_time_seconds";
+        registry.register(waited, "In the line", self.waited.clone());
         let first = "time_to_first_token_seconds";
         registry.register(first, "Until the first token", self.first_token.clone());
         let between = "inter_token_latency_seconds";
@@ -95,6 +100,10 @@ impl Metrics {
             let rest = answer.total.saturating_sub(answer.first_token).as_secs_f64();
             self.between_tokens.observe(rest / f64::from(answer.answer_tokens - 1));
         }
+    }
+
+    pub fn waited(&self, waited: Duration) {
+        self.waited.observe(waited.as_secs_f64());
     }
 
     pub fn failed(&self) {

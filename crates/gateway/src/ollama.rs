@@ -94,8 +94,8 @@ async fn respond(door: Arc<Door>, caller: Caller, request: Request) -> Result<Re
         return Ok(Json(head.loaded()).into_response());
     };
     let ask = Ask { caller, ..ask };
-    door.backend.clone().check(ask.clone()).await.map_err(ApiError::from)?;
-    let place = door.queue.enter(&door.metrics).await?;
+    let checked = door.backend.clone().check(ask.clone()).await.map_err(ApiError::from)?;
+    let place = door.enter(&ask, &checked, None).await?;
     if request.is_streamed() {
         let lines = telling::pieces(door, ask, place, Arc::new(Lines(head)), None).await?;
         let lines = lines.map(|line| Ok::<_, Infallible>(format!("{line}\n")));

@@ -100,7 +100,7 @@ pub async fn chat(
         _ => None,
     };
     let head = reply::Head::new("chatcmpl", &ask.model, &checked);
-    let place = door.queue.enter(&door.metrics).await?;
+    let place = door.enter(&ask, &checked, bill.as_ref()).await?;
     bill.iter_mut().for_each(Bill::begin);
     if request.is_streamed() {
         let words = Arc::new(reply::Chunks { head, wants_usage: request.wants_usage() });

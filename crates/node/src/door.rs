@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::keys::{self, KeyError};
 use crate::mind::{MindError, Opened};
 use crate::models::{Listed, ModelError};
+use crate::places;
 use crate::standing::{Record, Times};
 use crate::verify::Verdict;
 pub use mutirao_gateway::Kill;
@@ -141,6 +142,7 @@ impl Node {
             sells,
             hosts: vec![address.ip().to_string()],
             running_max: self.config().capacity as usize,
+            memory: self.places().memory(),
             waiting_max: self.config().http_waiting,
             kill,
         };
@@ -209,6 +211,11 @@ impl Node {
         Ok(Checked {
             fingerprint: format!("{}-op{}", job.model, job.op_set.0),
             prompt_tokens: u32::try_from(job.prompt.len()).unwrap_or(u32::MAX),
+            // Elsewhere it is the others' memory.
+            bytes: match self.config().privacy {
+                Privacy::Local => places::wanted(&opened.spec, &job),
+                Privacy::Circle | Privacy::Open => 0,
+            },
         })
     }
 }

@@ -1,7 +1,8 @@
 //! A provider's places: so many jobs at once, and of one client key not all of them; and memory for
 //! what they read, which a job takes before it begins and gives back when it ends.
 
-use mutirao_wire::PeerKey;
+use crate::mind::Spec;
+use mutirao_wire::{Job, PeerKey};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -31,6 +32,12 @@ pub struct Place {
     key: PeerKey,
     bytes: u64,
     _permit: OwnedSemaphorePermit,
+}
+
+/// Bytes that a job takes in memory at its end.
+pub(crate) fn wanted(spec: &Spec, job: &Job) -> u64 {
+    let positions = job.prompt.len() as u64 + u64::from(job.max_tokens);
+    positions.min(spec.context.into()) * spec.position_bytes
 }
 
 impl Places {

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::keys::Keys;
 use crate::manners::Manners;
 use crate::mind::{Mind, Spec};
-use crate::places::{Place, Places};
+use crate::places::{self, Place, Places};
 use crate::workshop::{Channel, EVENTS_AHEAD, EVENTS_WAITING, Task, Who};
 use mutirao_ledger::cell::till::Share;
 use mutirao_ledger::deal::Reply;
@@ -93,12 +93,6 @@ impl Counter {
         Desk { offers: vec![offer.sign(&self.keys.peer)], receipts: self.keys.receipts.clone() }
     }
 
-    /// Bytes that a job takes in memory at its end.
-    fn wanted(&self, job: &Job) -> u64 {
-        let positions = job.prompt.len() as u64 + u64::from(job.max_tokens);
-        positions.min(self.spec.context.into()) * self.spec.position_bytes
-    }
-
     /// Serves every link that comes until the node closes.
     pub async fn serve(self: Arc<Self>, net: Arc<dyn Net>) {
         while let Some(link) = net.accept().await {
@@ -168,7 +162,8 @@ impl Work {
                 if let ClientFrame::Open { job, .. } = &frame
                     && lent
                 {
-                    self.place = self.counter.places.take(self.peer, self.counter.wanted(job));
+                    let bytes = places::wanted(&self.counter.spec, job);
+                    self.place = self.counter.places.take(self.peer, bytes);
                 }
                 let holds = self.holds(&frame).await;
                 Event::Frame { frame, free: self.place.is_some(), holds }
@@ -235,8 +230,8 @@ impl Work {
     }
 
     fn engage(&self, job: Job, prefix: Vec<Token>) {
-        let Counter { mind, manners, pace, asker, places, .. } = &*self.counter;
-        let (wanted, memory) = (self.counter.wanted(&job), places.memory());
+        let Counter { mind, manners, pace, asker, spec, places, .. } = &*self.counter;
+        let (wanted, memory) = (places::wanted(spec, &job), places.memory());
         if wanted > memory {
             let [wanted, memory] = [wanted, memory].map(|bytes| bytes.div_ceil(1 << 20));
             let why = format!("the job wants {wanted} MiB of kv_cache, here are {memory}");

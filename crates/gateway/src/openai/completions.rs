@@ -90,7 +90,7 @@ pub async fn create(
     let checked = door.backend.clone().check(ask.clone()).await?;
     let head = Head::new("cmpl", &ask.model, &checked);
     let words = Completion { head, wants_usage: request.wants_usage() };
-    let place = door.queue.enter(&door.metrics).await?;
+    let place = door.enter(&ask, &checked, None).await?;
     if request.is_streamed() {
         let events = telling::pieces(door, ask, place, Arc::new(words), None).await?;
         return Ok(streamed(events, data));

@@ -138,9 +138,9 @@ pub async fn create(
 ) -> Result<Response, ApiError> {
     let request = read::<Request>(&body, "request for a response")?.chat()?;
     let ask = Ask { caller, ..request.ask()? };
-    door.backend.clone().check(ask.clone()).await?;
+    let checked = door.backend.clone().check(ask.clone()).await?;
     let head = Head::new(&ask.model);
-    let place = door.queue.enter(&door.metrics).await?;
+    let place = door.enter(&ask, &checked, None).await?;
     if request.is_streamed() {
         let words = Arc::new(Events::new(head));
         let events = telling::pieces(door, ask, place, words, None).await?;

@@ -2,6 +2,7 @@
 
 mod completions;
 mod forms;
+mod line;
 mod ollama;
 mod paid;
 mod responses;

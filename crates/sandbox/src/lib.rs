@@ -1,28 +1,35 @@
-//! Confines this process, so that it can be broken without harm: for whoever reads other people's
-//! files.
+//! Confines this process: what it may still open, call and allocate, for the rest of its life.
 //!
-//! Three walls, each of them the kernel's:
-//! - **files** (Landlock): only what is named can be opened, and nothing executed; where the kernel
-//!   knows them, TCP ports, abstract sockets and signals to others are closed as well;
-//! - **system calls** (seccomp): what is not on a list of calls that a computation needs is refused
-//!   with `EPERM`, above all everything that makes a socket or a process;
-//! - **memory** (`RLIMIT_AS`): past the bound an allocation fails.
+//! Whoever serves models reads files that strangers wrote. A process that does nothing else can be
+//! broken by one of them without harm: it reaches no network, no key, no other process and no file
+//! that it was not given. On Linux Landlock guards the files, seccomp the system calls and a
+//! resource limit the memory; elsewhere nothing does, and [`Confined`] says so.
 //!
-//! A process does this to itself, once, while it has one thread; threads and walls that come later
-//! inherit it, and nothing takes it back. What a kernel does not have is said and not hidden
-//! ([`Confined`]); whoever starts the process decides whether that will do.
+//! What it does not guard: time on the processor, what the process answers on the sockets and files
+//! that it held open before, whether a file exists and how large it is (looking at a path needs no
+//! permission), and the kernel itself behind the calls that remain.
 //!
-//! Sources: landlock(7), seccomp(2), getrlimit(2); the idea of refusing instead of killing, so that
-//! a library that probes for a call falls back, is that of container runtimes.
+//! ```no_run
+//! use mutirao_sandbox::{Rules, confine};
+//!
+//! let rules = Rules {
+//!     read: vec!["models/a".into()],
+//!     write: vec!["packs".into()],
+//!     memory_bytes: Some(3 << 30),
+//!     end_with_parent: true,
+//! };
+//! let confined = confine(&rules)?;
+//! // Read the model and pack it here; then only the pack is left.
+//! let confined = confined.narrow(&["packs/a".into()])?;
+//! let words = confined.words();
+//! # Ok::<(), mutirao_sandbox::SandboxError>(())
+//! ```
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
-#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-mod calls;
 mod confine;
-#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-mod linux;
-#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
-#[path = "other.rs"]
-mod linux;
+mod holds;
+mod system;
 
-pub use confine::{Confined, Rules, SandboxError, Wall, confine, narrow, offered};
+pub use confine::{Confined, Rules, SandboxError, confine, offered};
+pub use holds::{Calls, Files, Offered};

@@ -155,6 +155,19 @@ fn a_worker_has_no_variables_no_privileges_and_no_files_but_its_socket() {
 }
 
 #[test]
+fn a_worker_outlives_the_thread_that_started_it() {
+    let person = Person::new();
+    let mut command = person.command(&["serve", "--http", "127.0.0.1:0", "--json"]);
+    let mut door = command.stdout(Stdio::piped()).spawn().expect("it starts");
+    let first = worker(&door, &[]);
+    // Longer than an idle thread of the runtime lives.
+    std::thread::sleep(Duration::from_secs(12));
+    assert_eq!(children(door.id()), [first]);
+    door.kill().expect("killed");
+    door.wait().expect("gone");
+}
+
+#[test]
 fn without_a_sandbox_the_same_seed_has_the_same_answer() {
     let person = Person::new();
     let inside = texts(&person.run(ASKED)).0;

@@ -38,11 +38,23 @@ impl Here {
     /// Opens a model and its text layer.
     pub(crate) fn open(site: &Site, threads: Arc<Threads>, shelf: u64) -> Result<Self, ModelError> {
         let (model, pack) = site.weights()?;
+        Self::new(&site.name, model, pack, threads, shelf)
+    }
+
+    /// Gives weights that were read their text layer.
+    pub(crate) fn new(
+        name: &str,
+        model: Model,
+        pack: Option<Pack>,
+        threads: Arc<Threads>,
+        shelf: u64,
+    ) -> Result<Self, ModelError> {
+        let name = name.to_owned();
         let text = TextStack::new(model.tokenizer(), model.template(), model.vocabulary())
-            .map_err(|source| ModelError::Text { name: site.name.clone(), source })?;
+            .map_err(|source| ModelError::Text { name: name.clone(), source })?;
         let guides = TextGuides::new(text.clone(), model.end_of_text());
         let model = Arc::new(model.with_guides(Arc::new(guides)));
-        let (name, workshop, spelled) = (site.name.clone(), OnceLock::new(), OnceLock::new());
+        let (workshop, spelled) = (OnceLock::new(), OnceLock::new());
         Ok(Self { name, model, text, pack, threads, shelf, workshop, spelled })
     }
 

@@ -4,12 +4,12 @@
 use super::frame::{Call, Opening, Order, Reply, Word, Writing};
 use super::live::lock;
 use super::pipe::{Mouth, hear};
-use crate::manners::{Manners, Rules};
+use crate::manners::{self, Manners};
 use crate::mind::{Here, Judge, Letters, Mind, MindError};
 use crate::threads::Threads;
 use crate::workshop::{Outlet, Task, Who};
 use mutirao_market::session::provider::Event;
-use mutirao_sandbox::{Confined, confine, narrow};
+use mutirao_sandbox::{Confined, Rules, confine};
 use mutirao_wire::{Decode, Reader};
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
@@ -26,12 +26,12 @@ use std::sync::{Arc, Mutex};
 /// # Errors
 /// In words, when standard input is no such socket or its other end says what cannot be read.
 pub fn work() -> Result<(), String> {
-    let words = |error: std::io::Error| format!("a worker is started by its node: {error}");
-    let socket = std::io::stdin().as_fd().try_clone_to_owned().map_err(words)?;
+    let astray = |error: std::io::Error| format!("a worker is started by its node: {error}");
+    let socket = std::io::stdin().as_fd().try_clone_to_owned().map_err(astray)?;
     let mut ears = UnixStream::from(socket);
-    let mouth = Arc::new(Mouth::new(ears.try_clone().map_err(words)?));
-    let Some(frame) = hear(&mut ears).map_err(words)? else { return Ok(()) };
-    let opening = Opening::from_bytes(&frame).map_err(|error| error.to_string())?;
+    let mouth = Arc::new(Mouth::new(ears.try_clone().map_err(astray)?));
+    let Some(frame) = hear(&mut ears).map_err(astray)? else { return Ok(()) };
+    let opening = Opening::from_bytes(&frame).map_err(words)?;
     let (here, word) = match open(&opening) {
         Ok((here, confined)) => {
             let (spec, confined) = (Box::new(here.spec()), confined.words());
@@ -39,22 +39,29 @@ pub fn work() -> Result<(), String> {
         }
         Err(reason) => (None, Word::Closed(reason)),
     };
-    mouth.say(&word).map_err(words)?;
+    mouth.say(&word).map_err(astray)?;
     if let Some(here) = here {
         Shop::new(here, mouth).obey(&mut ears);
     }
     Ok(())
 }
 
-/// First the walls, then the model; after that no file at all.
+/// First the walls, then the weights; after that no file at all, and then threads, which inherit
+/// all of it.
 fn open(opening: &Opening) -> Result<(Here, Confined), String> {
     let Opening { site, threads, shelf, memory, read, write } = opening.clone();
-    let rules = mutirao_sandbox::Rules { read, write, memory_bytes: Some(memory) };
-    let confined = confine(&rules).map_err(|error| error.to_string())?;
+    // The node closes the socket when it ends. The end of a parent would be that of its thread.
+    let rules = Rules { read, write, memory_bytes: Some(memory), end_with_parent: false };
+    let confined = confine(&rules).map_err(words)?;
+    let (model, pack) = site.weights().map_err(words)?;
+    let confined = confined.narrow(&[]).map_err(words)?;
     let threads = Arc::new(Threads::new(threads as usize));
-    let here = Here::open(&site, threads, shelf).map_err(|error| error.to_string())?;
-    narrow().map_err(|error| error.to_string())?;
+    let here = Here::new(&site.name, model, pack, threads, shelf).map_err(words)?;
     Ok((here, confined))
+}
+
+fn words(error: impl std::fmt::Display) -> String {
+    error.to_string()
 }
 
 /// All that goes on in the process.
@@ -159,7 +166,8 @@ impl Shop {
         let ticket = Arc::new(Ticket { room, stop });
         self.seats.insert(seat, ticket.clone());
         let outlet = Box::new(Away { seat, ticket, mouth: self.mouth.clone() });
-        let manners = Manners::new(Rules { cpu_usage_limit: share, ..Rules::OWN });
+        let manners =
+            Manners::new(manners::Rules { cpu_usage_limit: share, ..manners::Rules::OWN });
         self.here.submit(Task { job, prefix, who: who.map(Who), outlet, manners, pace });
     }
 

@@ -50,6 +50,21 @@ def main():
     assert completed.choices[0].text == text, completed
     print("completions: the same, from a prompt written by hand")
 
+    asked = {"model": "village", "messages": STORY, "logprobs": True, "top_logprobs": 3}
+    scored = client.chat.completions.create(**asked).choices[0]
+    tokens = scored.logprobs.content
+    assert b"".join(bytes(token.bytes) for token in tokens).decode().startswith(text), tokens
+    # Greedy: what was written is what was most probable.
+    assert all(token.top_logprobs[0].bytes == token.bytes for token in tokens)
+    assert all(token.logprob <= 0 and len(token.top_logprobs) == 3 for token in tokens)
+    said = [chunk.choices[0] for chunk in client.chat.completions.create(stream=True, **asked)]
+    streamed = [entry for choice in said if choice.logprobs for entry in choice.logprobs.content]
+    assert streamed == tokens, "a stream has the same probabilities"
+    scored = client.completions.create(model="village", prompt=by_hand, max_tokens=9, logprobs=2)
+    places = scored.choices[0].logprobs
+    assert "".join(places.tokens) == scored.choices[0].text and places.text_offset[0] == 0
+    print("logprobs: of", len(tokens), "tokens, whole and streamed")
+
     drawn = [
         client.chat.completions.create(
             model="village", messages=STORY, temperature=1.2, seed=5, max_tokens=30

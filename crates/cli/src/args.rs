@@ -39,6 +39,9 @@ pub enum Command {
     Provide(ProvideArguments),
     /// Open the HTTP door: the OpenAI API on this machine, for stock clients
     Serve(ServeArguments),
+    /// Start a program that speaks to this machine's models: opencode, codex, aider, qwen, goose,
+    /// or any command behind --
+    Launch(LaunchArguments),
     /// Look who answers for others on this local network
     Discover {
         /// How long to look
@@ -212,6 +215,20 @@ impl ServeArguments {
         self.pay.lay_over(settings);
         self.prices.lay_over(settings);
     }
+}
+
+/// What is started.
+#[derive(Debug, Args)]
+pub struct LaunchArguments {
+    /// The program, and its own words
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<String>,
+    /// The model it asks
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Only say what it would be told
+    #[arg(long)]
+    pub config: bool,
 }
 
 /// A request to somebody's door.

@@ -9,6 +9,7 @@ pub mod fetch;
 pub mod import;
 pub mod join;
 pub mod key;
+pub mod launch;
 pub mod learn;
 pub mod models;
 pub mod provide;

@@ -8,7 +8,7 @@ mod print;
 use args::{Arguments, Command, LearnCommand};
 use clap::Parser;
 use mutirao_node::Node;
-use mutirao_node::config::{Home, Settings};
+use mutirao_node::config::{Home, Layer, Settings};
 use print::Printer;
 use std::process::ExitCode;
 
@@ -46,6 +46,7 @@ fn dispatch(arguments: &Arguments, printer: Printer) -> anyhow::Result<ExitCode>
         Some(Command::Demo(demo)) => cmd::demo::run(&node()?, demo, printer),
         Some(Command::Provide(provide)) => cmd::provide::run(&node()?, provide, printer),
         Some(Command::Serve(serve)) => cmd::serve::run(node()?, serve, printer),
+        Some(Command::Launch(launch)) => cmd::launch::run(node()?, launch, printer),
         Some(Command::Discover { seconds }) => cmd::discover::run(&node()?, *seconds, printer),
         Some(Command::Join { ticket }) => cmd::join::run(&node()?, ticket, printer),
         Some(Command::Pull(pull)) => cmd::pull::run(&node()?, pull, printer),
@@ -87,6 +88,10 @@ fn open(arguments: &Arguments) -> anyhow::Result<Node> {
     let lookup = |name: &str| std::env::var(name).ok();
     let home = Home { program: Some(PROGRAM.into()), ..Home::find(lookup) };
     let mut settings = Settings::default();
+    if let Some(Command::Launch(_)) = &arguments.command {
+        // A door for one program, beside one that may be open.
+        settings.set("http", "127.0.0.1:0".to_owned(), Layer::Default);
+    }
     if let Some(text) = mutirao_node::config::read_file(&home.config_file())? {
         settings.read_file(&text)?;
     }

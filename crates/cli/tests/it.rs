@@ -6,6 +6,8 @@ mod chain;
 mod eval;
 #[path = "it/import.rs"]
 mod import;
+#[path = "it/launch.rs"]
+mod launch;
 #[path = "it/pull.rs"]
 mod pull;
 #[path = "it/push.rs"]

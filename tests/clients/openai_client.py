@@ -65,6 +65,16 @@ def main():
     assert "".join(places.tokens) == scored.choices[0].text and places.text_offset[0] == 0
     print("logprobs: of", len(tokens), "tokens, whole and streamed")
 
+    texts = ["What is 2 + 2?", "What is 2 + 3?", "Tell me a story about a fox."]
+    made = client.embeddings.create(model="village", input=texts)
+    vectors = [entry.embedding for entry in made.data]
+    plain = client.embeddings.create(model="village", input=texts[0], encoding_format="float")
+    assert vectors[0] == plain.data[0].embedding, "bytes and numbers say the same"
+    near, far = (sum(a * b for a, b in zip(vectors[0], other)) for other in vectors[1:])
+    assert near > far and abs(sum(a * a for a in vectors[0]) - 1) < 1e-4, (near, far)
+    assert made.usage.prompt_tokens > 10
+    print(f"embeddings: of {len(vectors[0])} numbers; sums are alike {near:.3f}, a story less {far:.3f}")
+
     drawn = [
         client.chat.completions.create(
             model="village", messages=STORY, temperature=1.2, seed=5, max_tokens=30

@@ -188,6 +188,15 @@ pub struct Verified {
     pub lines: Vec<(String, String)>,
 }
 
+/// What a model makes of texts.
+#[derive(Debug, Clone)]
+pub struct Embedded {
+    /// One vector of length 1 for each text.
+    pub vectors: Vec<Vec<f32>>,
+    /// Tokens of all texts.
+    pub tokens: u32,
+}
+
 /// A model that can be asked.
 #[derive(Debug, Clone)]
 pub struct ModelEntry {
@@ -270,6 +279,13 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Whether a question can be asked at all; nobody sees it yet.
     fn check(self: Arc<Self>, ask: Ask) -> BoxFuture<Result<Checked, AskFailure>>;
+
+    /// What the model makes of texts. It is computed here: nobody else sees them.
+    fn embed(
+        self: Arc<Self>,
+        model: String,
+        texts: Vec<String>,
+    ) -> BoxFuture<Result<Embedded, AskFailure>>;
 
     /// Asks. `say` has room for every event of the answer. Dropping the future ends the answer
     /// where it stands.

@@ -1,5 +1,6 @@
 //! The node behind its HTTP door: what `mutirao-gateway` asks for, in terms of [`Node::ask`].
 
+mod embed;
 mod sold;
 mod teller;
 #[cfg(test)]
@@ -22,8 +23,8 @@ use mutirao_gateway::backend::BoxFuture;
 use mutirao_gateway::pay::{Admission, Proof, Quote, Unpaid};
 use mutirao_gateway::wallet::{TwoViews, WalletView};
 use mutirao_gateway::{
-    Answer, Ask, AskFailure, Backend, Caller, Checked, Door, DoorSettings, ModelEntry, ModelFacts,
-    Neighbour, Percentiles, Said, Verified,
+    Answer, Ask, AskFailure, Backend, Caller, Checked, Door, DoorSettings, Embedded, ModelEntry,
+    ModelFacts, Neighbour, Percentiles, Said, Verified,
 };
 use mutirao_market::session::client::SessionError;
 use mutirao_net::Ticket;
@@ -285,6 +286,18 @@ impl Backend for Node {
             tokio::spawn(async move { self.meet_ahead().await });
             let (text, calls) = teller.end();
             answered.map(|answered| answer(answered, text, calls)).map_err(failure)
+        })
+    }
+
+    fn embed(
+        self: Arc<Self>,
+        model: String,
+        texts: Vec<String>,
+    ) -> BoxFuture<Result<Embedded, AskFailure>> {
+        Box::pin(async move {
+            let embedding =
+                tokio::task::spawn_blocking(move || self.embed_texts(&model, &texts)).await;
+            embedding.unwrap_or_else(|error| Err(AskFailure::Internal(error.to_string())))
         })
     }
 

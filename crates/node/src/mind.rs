@@ -76,6 +76,8 @@ pub(crate) trait Mind: Send + Sync + std::fmt::Debug {
     fn follows(&self, constraint: &Constraint) -> Result<(), MindError>;
     /// How probable each token of an answer was, and the `top` most probable ones at its place.
     fn score(&self, job: &Job, answer: &[Token], top: u8) -> Result<Vec<TokenScore>, MindError>;
+    /// What it makes of a text: a direction in whole numbers.
+    fn embed(&self, text: &[Token]) -> Result<Vec<i64>, MindError>;
     /// The text of tokens that come one by one.
     fn letters(&self) -> Box<dyn Letters>;
     /// Whoever looks whether tokens are the model's answer to a job.

@@ -8,6 +8,7 @@ use crate::packs::Pack;
 use crate::threads::Threads;
 use crate::workshop::{Task, Workshop};
 use mutirao_engine::run::Checker;
+use mutirao_engine::session::Session;
 use mutirao_engine::{JobError, Model, Replay as Ran};
 use mutirao_gateway::TokenScore;
 use mutirao_market::audit::Replay;
@@ -121,6 +122,11 @@ impl Mind for Here {
         };
         let scored = scored.map_err(|error| MindError::Refused(error.to_string()))?;
         Ok(scored.into_iter().map(token).collect())
+    }
+
+    fn embed(&self, text: &[Token]) -> Result<Vec<i64>, MindError> {
+        let embedded = Session::new(self.model.clone()).embed(text, &*self.threads);
+        embedded.map_err(|error| MindError::Refused(error.to_string()))
     }
 
     fn letters(&self) -> Box<dyn Letters> {

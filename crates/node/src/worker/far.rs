@@ -119,6 +119,13 @@ impl Mind for Worker {
         }
     }
 
+    fn embed(&self, text: &[Token]) -> Result<Vec<i64>, MindError> {
+        match self.keeper.call(&Call::Embed(text.to_vec()))? {
+            Reply::Vector(vector) => Ok(vector),
+            _ => Err(misfit()),
+        }
+    }
+
     fn letters(&self) -> Box<dyn Letters> {
         Box::new(FarLetters { thing: Thing::new(&self.keeper), tokens: Vec::new() })
     }

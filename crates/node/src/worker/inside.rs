@@ -218,6 +218,7 @@ fn reply(here: &Here, things: &Things, call: Call) -> Result<Reply, MindError> {
         Call::Check { thing, tokens } => judging(things, thing, |judge| judge.check(&tokens))?,
         Call::Ends { thing, finish } => judging(things, thing, |judge| judge.ends(finish))?,
         Call::Whole => Reply::Yes(here.is_whole()),
+        Call::Embed(text) => Reply::Vector(here.embed(&text)?),
         Call::Score { job, answer, top } => Reply::Scores(here.score(&job, &answer, top)?),
         Call::Escape { key, outside } => Reply::Text(escape(&key, &outside)),
     })

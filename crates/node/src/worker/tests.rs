@@ -41,6 +41,7 @@ fn calls() -> Vec<Call> {
         Call::Check { thing, tokens },
         Call::Ends { thing, finish: Finish::Cancelled { index: 3 } },
         Call::Whole,
+        Call::Embed(vec![Token(5)]),
         Call::Score { job: Box::new(job()), answer: vec![Token(1)], top: 2 },
         Call::Escape { key: "/home/key".into(), outside: "/home".into() },
     ]
@@ -77,6 +78,7 @@ fn words() -> Vec<Word> {
         Reply::Judged(Replay::DivergesAt(7)),
         Reply::Judged(Replay::WrongFinish),
         Reply::Yes(true),
+        Reply::Vector(vec![-1, i64::MAX]),
         Reply::Scores(vec![TokenScore {
             bytes: vec![1],
             logprob: -0.5,

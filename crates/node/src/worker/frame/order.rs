@@ -69,6 +69,8 @@ pub(in crate::worker) enum Call {
     },
     Encode(String),
     Decode(Vec<Token>),
+    /// What the model makes of a text.
+    Embed(Vec<Token>),
     Follows(Constraint),
     /// The next tokens of a text; a new one if it is not known.
     Letters {
@@ -230,6 +232,10 @@ impl Encode for Call {
                 1u8.encode(out);
                 put_text(out, text);
             }
+            Self::Embed(tokens) => {
+                12u8.encode(out);
+                put_list(out, tokens);
+            }
             Self::Decode(tokens) => {
                 2u8.encode(out);
                 put_list(out, tokens);
@@ -282,6 +288,7 @@ impl Decode for Call {
             }
             1 => Self::Encode(text(input)?),
             2 => Self::Decode(tokens(input)?),
+            12 => Self::Embed(tokens(input)?),
             3 => Self::Follows(Constraint::decode(input)?),
             4 => Self::Letters { thing: u64::decode(input)?, tokens: tokens(input)? },
             5 => Self::LastLetters { thing: u64::decode(input)? },

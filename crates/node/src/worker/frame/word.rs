@@ -36,6 +36,7 @@ pub(in crate::worker) enum Reply {
     Judged(Replay),
     Yes(bool),
     Scores(Vec<TokenScore>),
+    Vector(Vec<i64>),
     Refused(String),
 }
 
@@ -129,6 +130,11 @@ impl Encode for Reply {
                 5u8.encode(out);
                 u8::from(*yes).encode(out);
             }
+            Self::Vector(vector) => {
+                8u8.encode(out);
+                put_count(out, vector.len());
+                vector.iter().for_each(|number| number.to_le_bytes().encode(out));
+            }
             Self::Scores(scores) => {
                 7u8.encode(out);
                 put_scores(out, scores);
@@ -152,6 +158,11 @@ impl Decode for Reply {
             5 => Self::Yes(flag(input)?),
             6 => Self::Refused(reason(input)?),
             7 => Self::Scores(scores(input)?),
+            8 => {
+                let count = input.count("vector", TOKENS_MAX)?;
+                let number = |_| Ok(i64::from_le_bytes(input.array()?));
+                Self::Vector((0..count).map(number).collect::<Result<_, DecodeError>>()?)
+            }
             tag => return Err(DecodeError::Unknown { what: "reply", value: tag.into() }),
         })
     }

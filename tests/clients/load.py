@@ -335,10 +335,11 @@ def main():
         time.sleep(0.1)
 
     fifth = len(sizes) // 5
-    early, late = floor(sizes[fifth : 2 * fifth]), floor(sizes[-fifth:])
+    floors = [floor(sizes[part * fifth : (part + 1) * fifth]) for part in range(5)]
+    early, late = floors[1], floors[4]
     print(f"{wanted.clients} clients, {wanted.seconds} s")
     ratio = table(tally)
-    print(f"memory: {early:.1f} MiB in the second fifth, {late:.1f} MiB in the last, at their low tide")
+    print("memory at low tide, in fifths of the time:", ", ".join(f"{size:.1f}" for size in floors), "MiB")
     for wrong in tally.wrong[:10]:
         print("WRONG", wrong)
     stuck = not idle()

@@ -10,6 +10,7 @@ use clap::Parser;
 use mutirao_node::Node;
 use mutirao_node::config::{Home, Layer, Settings};
 use print::Printer;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -22,8 +23,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// This very program, whatever has its name by now.
-const PROGRAM: &str = "/proc/self/exe";
+/// This very program, whatever has its name by now; where the system cannot say that, what has its
+/// name.
+fn program() -> Option<PathBuf> {
+    let itself = PathBuf::from("/proc/self/exe");
+    if itself.exists() { Some(itself) } else { std::env::current_exe().ok() }
+}
 
 /// Without a wish only errors are said, and not that a farewell did not reach a peer that is gone.
 const LOG_FILTER: &str = "error,iroh::socket=off";
@@ -86,7 +91,7 @@ fn learn(node: &Node, command: &LearnCommand, printer: Printer) -> anyhow::Resul
 /// Flag over environment over file, then types.
 fn open(arguments: &Arguments) -> anyhow::Result<Node> {
     let lookup = |name: &str| std::env::var(name).ok();
-    let home = Home { program: Some(PROGRAM.into()), ..Home::find(lookup) };
+    let home = Home { program: program(), ..Home::find(lookup) };
     let mut settings = Settings::default();
     if let Some(Command::Launch(_)) = &arguments.command {
         // A door for one program, beside one that may be open.

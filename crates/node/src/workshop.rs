@@ -20,7 +20,7 @@ use mutirao_engine::session::PASS_TOKENS;
 use mutirao_engine::{EngineError, Generation, Model, Prefill, Step};
 use mutirao_market::session::provider::Event;
 use mutirao_wire::{Job, Token};
-pub(crate) use outlet::{Channel, Outlet};
+pub(crate) use outlet::{Channel, Fate, Outlet, looks_up};
 use shelf::Shelf;
 pub(crate) use shelf::Who;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -104,25 +104,10 @@ struct Seat {
     due: Instant,
 }
 
-/// What becomes of a seat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Stays,
-    Leaves,
-}
-
 impl Seat {
     /// Whether it takes part in a round now.
     fn is_awake(&self, now: Instant) -> bool {
         self.due <= now && self.outlet.has_room()
-    }
-
-    /// Whether nobody listens any more, or its owner comes first. It does not wait for the owner to
-    /// go: the reader's watchdog is faster, and another machine can go on at once.
-    fn looks_up(&self) -> Fate {
-        let reason = self.manners.reason();
-        let leaves = reason.is_some_and(|why| self.outlet.tell(Event::Leaving(why.words().into())));
-        if leaves || !self.outlet.is_open() { Fate::Leaves } else { Fate::Stays }
     }
 
     /// What it takes of a pass, if readers may have `share` tokens.
@@ -237,7 +222,7 @@ impl Room {
 
     /// One pass for all who have room for its outcome.
     fn round(&mut self) {
-        self.part_with(|seat| seat.looks_up());
+        self.part_with(|seat| looks_up(&*seat.outlet, &seat.manners));
         let began = Instant::now();
         let awake: Vec<bool> = self.seats.iter().map(|seat| seat.is_awake(began)).collect();
         if !awake.contains(&true) {

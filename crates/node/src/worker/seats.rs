@@ -8,7 +8,7 @@
 
 use super::Keeper;
 use super::frame::{Order, Writing};
-use crate::workshop::{EVENTS_A_ROUND, Outlet, Task};
+use crate::workshop::{EVENTS_A_ROUND, Fate, Outlet, Task, looks_up};
 use mutirao_market::session::provider::Event;
 use mutirao_wire::Token;
 use std::collections::BTreeMap;
@@ -50,13 +50,6 @@ struct Seat {
     live: u64,
     /// Processes that ended meanwhile.
     ends_seen: u32,
-}
-
-/// What becomes of a seat.
-#[derive(PartialEq, Eq)]
-enum Fate {
-    Stays,
-    Leaves,
 }
 
 impl Seat {
@@ -101,14 +94,6 @@ impl Seat {
         };
         self.outlet().tell(event);
         if goes_on { Fate::Stays } else { Fate::Leaves }
-    }
-
-    /// Whether nobody listens any more, or the machine's owner comes first.
-    fn looks_up(&self) -> Fate {
-        let reason = self.task.manners.reason();
-        let leaves =
-            reason.is_some_and(|why| self.outlet().tell(Event::Leaving(why.words().into())));
-        if leaves || !self.outlet().is_open() { Fate::Leaves } else { Fate::Stays }
     }
 
     /// How much more room there is than the worker knows of, if that is worth saying.
@@ -207,7 +192,7 @@ impl Seats {
 
     /// Lets go those whom nobody listens to, and says where there is room.
     fn look_round(&mut self) {
-        let leaves = |seat: &Seat| seat.looks_up() == Fate::Leaves;
+        let leaves = |seat: &Seat| looks_up(seat.outlet(), &seat.task.manners) == Fate::Leaves;
         let leaving: Vec<u64> =
             self.seats.iter().filter(|(_, seat)| leaves(seat)).map(|(number, _)| *number).collect();
         leaving.into_iter().for_each(|number| self.leave(number));

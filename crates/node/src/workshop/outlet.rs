@@ -1,6 +1,7 @@
 //! Where answers go: to a session in this process, or out of it.
 
 use super::EVENTS_A_ROUND;
+use crate::manners::Manners;
 use mutirao_market::session::provider::Event;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +19,21 @@ pub(crate) trait Outlet: Send + std::fmt::Debug {
     fn has_room(&self) -> bool {
         self.room() >= EVENTS_A_ROUND
     }
+}
+
+/// What becomes of a seat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Stays,
+    Leaves,
+}
+
+/// Whether nobody listens any more, or the machine's owner comes first. Nobody waits for the owner
+/// to go: the reader's watchdog is faster, and another machine can go on at once.
+pub(crate) fn looks_up(outlet: &dyn Outlet, manners: &Manners) -> Fate {
+    let reason = manners.reason();
+    let leaves = reason.is_some_and(|why| outlet.tell(Event::Leaving(why.words().into())));
+    if leaves || !outlet.is_open() { Fate::Leaves } else { Fate::Stays }
 }
 
 /// A session in this process.

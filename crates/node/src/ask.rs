@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::energy::{Energy, Measuring};
 use crate::keys;
 use crate::mind::Opened;
+use crate::threads::patiently;
 use conduct::Conduct;
 use errand::Errand;
 use mutirao_engine::JobError;
@@ -273,7 +274,7 @@ impl Node {
         waited: Waited,
     ) -> Result<Answered, AskError> {
         let answer = opened.mind().decode(&outcome.answer)?;
-        let score = |top| opened.mind().score(&job, &outcome.answer, top);
+        let score = |top| patiently(|| opened.mind().score(&job, &outcome.answer, top));
         let logprobs = question.logprobs.map(score).transpose()?;
         let text = TextOpening {
             messages: question.messages.clone(),

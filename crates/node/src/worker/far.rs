@@ -6,6 +6,7 @@ use super::live::Live;
 use super::seats::News;
 use super::{Keeper, Worker};
 use crate::mind::{Judge, Letters, Mind, MindError};
+use crate::threads::patiently;
 use crate::workshop::Task;
 use mutirao_gateway::TokenScore;
 use mutirao_market::audit::Replay;
@@ -18,22 +19,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::TrySendError;
-use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::task::block_in_place;
 
 /// How many processes a call is tried with.
 const TRIES: usize = 2;
 /// Numbers texts and judges.
 static THINGS: AtomicU64 = AtomicU64::new(0);
-
-/// Something that may take long, without holding up those who share the thread.
-fn patiently<T>(work: impl FnOnce() -> T) -> T {
-    let shared = Handle::try_current().map(|handle| handle.runtime_flavor());
-    match shared {
-        Ok(RuntimeFlavor::MultiThread) => block_in_place(work),
-        _ => work(),
-    }
-}
 
 impl Keeper {
     /// The process, or a new one.
@@ -131,10 +121,10 @@ impl Mind for Worker {
     }
 
     fn judge(&self, job: &Job) -> Result<Box<dyn Judge>, MindError> {
-        let mut judge =
-            FarJudge { thing: Thing::new(&self.keeper), job: job.clone(), checked: Vec::new() };
-        judge.check(&[])?;
-        Ok(Box::new(judge))
+        let mut thing = Thing::new(&self.keeper);
+        let call = Call::Judge { thing: thing.number, job: Box::new(job.clone()) };
+        thing.call(&call, Vec::new)?;
+        Ok(Box::new(FarJudge { thing, job: job.clone(), checked: Vec::new() }))
     }
 
     fn submit(&self, task: Task) {
@@ -172,13 +162,13 @@ impl Thing {
         Self { keeper: keeper.clone(), number, live: 0 }
     }
 
-    /// Calls, after `again` where the process is one that does not have it.
-    fn call(&mut self, call: &Call, again: &[Call]) -> Result<Reply, MindError> {
+    /// Calls, after what `again` says where the process is one that does not have it.
+    fn call(&mut self, call: &Call, again: impl Fn() -> Vec<Call>) -> Result<Reply, MindError> {
         let Self { keeper, live: known, .. } = self;
         keeper.tried(|live| {
             if *known != live.number {
-                for call in again {
-                    if let refused @ Reply::Refused(_) = live.call(call.clone())? {
+                for call in again() {
+                    if let refused @ Reply::Refused(_) = live.call(call)? {
                         return Some(refused);
                     }
                 }
@@ -186,11 +176,6 @@ impl Thing {
             }
             live.call(call.clone())
         })
-    }
-
-    /// Whether the process that has it is there.
-    fn is_known(&self) -> bool {
-        self.keeper.if_alive().is_some_and(|live| live.number == self.live)
     }
 }
 
@@ -210,9 +195,9 @@ struct FarLetters {
 impl FarLetters {
     /// Calls for text. Without an answer none is shown; who asks for the whole text hears why.
     fn call(&mut self, call: &Call) -> String {
-        let again = Call::Letters { thing: self.thing.number, tokens: self.tokens.clone() };
-        let again = if self.thing.is_known() { Vec::new() } else { vec![again] };
-        self.thing.call(call, &again).and_then(text).unwrap_or_default()
+        let (thing, tokens) = (self.thing.number, &self.tokens);
+        let again = || vec![Call::Letters { thing, tokens: tokens.clone() }];
+        self.thing.call(call, again).and_then(text).unwrap_or_default()
     }
 }
 
@@ -236,12 +221,13 @@ struct FarJudge {
 
 impl FarJudge {
     fn call(&mut self, call: &Call) -> Result<Replay, MindError> {
-        let thing = self.thing.number;
-        let mut again = vec![Call::Judge { thing, job: Box::new(self.job.clone()) }];
-        if !self.checked.is_empty() {
-            again.push(Call::Check { thing, tokens: self.checked.clone() });
-        }
-        self.thing.call(call, &again).and_then(|reply| judged(&reply))
+        let Self { thing, job, checked } = self;
+        let number = thing.number;
+        let again = || {
+            let judge = Call::Judge { thing: number, job: Box::new(job.clone()) };
+            vec![judge, Call::Check { thing: number, tokens: checked.clone() }]
+        };
+        thing.call(call, again).and_then(|reply| judged(&reply))
     }
 }
 

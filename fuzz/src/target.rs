@@ -25,6 +25,7 @@ pub const TARGETS: &[Target] = &[
     ("transaction", ledger::transaction),
     ("wallet", wallet::wallet),
     ("wire", wire::wire),
+    ("worker", wire::worker),
 ];
 
 /// Gives `bytes` to the target of that name.

@@ -38,3 +38,8 @@ pub fn wire(bytes: &[u8]) {
     let (kind, rest) = split(bytes);
     TYPES[usize::from(kind) % TYPES.len()](rest);
 }
+
+/// What a node and the process of a model say to one another.
+pub fn worker(bytes: &[u8]) {
+    mutirao_node::worker::read_back(bytes);
+}

@@ -245,10 +245,41 @@ def client(number, who, until, tally, streamed):
         once(who, dice, tally, streamed)
 
 
+def children(pid):
+    """What a process started, and what that started."""
+    found = []
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/children") as listed:
+                found += [int(child) for child in listed.read().split()]
+    except FileNotFoundError:
+        pass  # a thread or the process has just ended
+    return found + [later for child in found for later in children(child)]
+
+
+def workers(pid):
+    """The processes that models are in."""
+    found = []
+    for process in children(pid):
+        try:
+            with open(f"/proc/{process}/cmdline", "rb") as command:
+                found += [process] if command.read().split(b"\0")[1:2] == [b"worker"] else []
+        except FileNotFoundError:
+            continue
+    return found
+
+
 def resident(pid):
-    with open(f"/proc/{pid}/status") as status:
-        line = next(line for line in status if line.startswith("VmRSS"))
-    return int(line.split()[1]) / 1024
+    """Of the server and all that it started, in MiB."""
+    size = 0
+    for process in [pid, *children(pid)]:
+        try:
+            with open(f"/proc/{process}/status") as status:
+                lines = [line for line in status if line.startswith("VmRSS")]
+        except FileNotFoundError:
+            continue
+        size += sum(int(line.split()[1]) for line in lines)
+    return size / 1024
 
 
 def floor(sizes):
@@ -314,6 +345,7 @@ def main():
     parser.add_argument("--keys", help="a file of keys, one a line")
     parser.add_argument("--wallets", help="a folder of homes with wallets")
     parser.add_argument("--streamed", type=float, default=0.7, help="the part of answers in pieces")
+    parser.add_argument("--kill", action="store_true", help="kill the model's process meanwhile, twice")
     parser.add_argument("--wait-most", type=float, help="the longest wait allowed, in medians")
     wanted = parser.parse_args()
 
@@ -325,9 +357,13 @@ def main():
     ]
     for thread in threads:
         thread.start()
-    sizes = []
+    sizes, killed = [], []
     while any(thread.is_alive() for thread in threads):
         sizes.append(resident(wanted.pid))
+        if wanted.kill and len(sizes) in (wanted.seconds // 3, 2 * wanted.seconds // 3):
+            for worker in workers(wanted.pid):
+                killed.append(worker)
+                os.kill(worker, signal.SIGKILL)
         time.sleep(1)
     for _ in range(50):
         if idle():
@@ -343,6 +379,8 @@ def main():
     for wrong in tally.wrong[:10]:
         print("WRONG", wrong)
     stuck = not idle()
+    if wanted.kill:
+        print("killed meanwhile: processes", ", ".join(map(str, killed)))
     print("somebody is still being served" if stuck else "nobody is left waiting")
     # A server that has just started is still filling its pools.
     grown = wanted.seconds >= 120 and late > early * 1.05
@@ -352,7 +390,8 @@ def main():
     # A slow machine may not come to everybody in a few seconds.
     kinds = [tally.counts[kind]["whole"] for kind in {who.kind for who in everybody}]
     served = all(kinds) if wanted.seconds >= 120 else any(kinds)
-    sys.exit(bool(tally.wrong) or stuck or grown or unfair or not served)
+    unkilled = wanted.kill and len(set(killed)) < 2
+    sys.exit(bool(tally.wrong) or unkilled or stuck or grown or unfair or not served)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,11 @@ def main():
     assert client.chat("village", MESSAGES + turns, tools=[tool], options={"num_predict": 40}).done
     print("tools:", said.content or said.tool_calls)
 
+    made = client.embed("village", ["What is 2 + 2?", "What is 2 + 3?"])
+    older = client.embeddings("village", "What is 2 + 2?")
+    assert len(made.embeddings) == 2 and list(older.embedding) == list(made.embeddings[0])
+    print("embeddings: of", len(made.embeddings[0]), "numbers")
+
     try:
         client.chat("no-such-model", messages=MESSAGES)
         raise AssertionError("an unknown model answered")

@@ -50,6 +50,31 @@ def main():
     assert completed.choices[0].text == text, completed
     print("completions: the same, from a prompt written by hand")
 
+    asked = {"model": "village", "messages": STORY, "logprobs": True, "top_logprobs": 3}
+    scored = client.chat.completions.create(**asked).choices[0]
+    tokens = scored.logprobs.content
+    assert b"".join(bytes(token.bytes) for token in tokens).decode().startswith(text), tokens
+    # Greedy: what was written is what was most probable.
+    assert all(token.top_logprobs[0].bytes == token.bytes for token in tokens)
+    assert all(token.logprob <= 0 and len(token.top_logprobs) == 3 for token in tokens)
+    said = [chunk.choices[0] for chunk in client.chat.completions.create(stream=True, **asked)]
+    streamed = [entry for choice in said if choice.logprobs for entry in choice.logprobs.content]
+    assert streamed == tokens, "a stream has the same probabilities"
+    scored = client.completions.create(model="village", prompt=by_hand, max_tokens=9, logprobs=2)
+    places = scored.choices[0].logprobs
+    assert "".join(places.tokens) == scored.choices[0].text and places.text_offset[0] == 0
+    print("logprobs: of", len(tokens), "tokens, whole and streamed")
+
+    texts = ["What is 2 + 2?", "What is 2 + 3?", "Tell me a story about a fox."]
+    made = client.embeddings.create(model="village", input=texts)
+    vectors = [entry.embedding for entry in made.data]
+    plain = client.embeddings.create(model="village", input=texts[0], encoding_format="float")
+    assert vectors[0] == plain.data[0].embedding, "bytes and numbers say the same"
+    near, far = (sum(a * b for a, b in zip(vectors[0], other)) for other in vectors[1:])
+    assert near > far and abs(sum(a * a for a in vectors[0]) - 1) < 1e-4, (near, far)
+    assert made.usage.prompt_tokens > 10
+    print(f"embeddings: of {len(vectors[0])} numbers; sums are alike {near:.3f}, a story less {far:.3f}")
+
     drawn = [
         client.chat.completions.create(
             model="village", messages=STORY, temperature=1.2, seed=5, max_tokens=30

@@ -70,6 +70,7 @@ fn question() -> Question {
         max_tokens: 512,
         stop: Vec::new(),
         form: Form::default(),
+        logprobs: None,
         raw: false,
     }
 }

@@ -39,6 +39,9 @@ pub enum Command {
     Provide(ProvideArguments),
     /// Open the HTTP door: the OpenAI API on this machine, for stock clients
     Serve(ServeArguments),
+    /// Start a program that speaks to this machine's models: opencode, codex, aider, qwen, goose,
+    /// or any command behind --
+    Launch(LaunchArguments),
     /// Look who answers for others on this local network
     Discover {
         /// How long to look
@@ -118,6 +121,9 @@ pub enum Command {
     Deed(CellArguments<DeedCommand>),
     /// Publish a model of yours: a deed, a till, and a share of every paid answer
     Publish(PublishArguments),
+    /// Have one model in this process, for the node that started it
+    #[command(hide = true)]
+    Worker,
     /// Train and score models of the village world
     Learn {
         /// What to do
@@ -209,6 +215,20 @@ impl ServeArguments {
         self.pay.lay_over(settings);
         self.prices.lay_over(settings);
     }
+}
+
+/// What is started.
+#[derive(Debug, Args)]
+pub struct LaunchArguments {
+    /// The program, and its own words
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<String>,
+    /// The model it asks
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Only say what it would be told
+    #[arg(long)]
+    pub config: bool,
 }
 
 /// A request to somebody's door.
@@ -478,6 +498,12 @@ pub struct SettingFlags {
     /// Watts of this machine at full load, where its processor does not tell (MUTIRAO_WATTS)
     #[arg(long, global = true, value_name = "N")]
     watts: Option<String>,
+    /// Open models in processes of their own that are confined (MUTIRAO_SANDBOX)
+    #[arg(long, global = true, value_name = "BOOL")]
+    sandbox: Option<String>,
+    /// Most MiB of memory of such a process; 0 is by the model's size (MUTIRAO_WORKER_MEMORY)
+    #[arg(long, global = true, value_name = "MIB")]
+    worker_memory: Option<String>,
     /// Keep no receipts (MUTIRAO_RECEIPTS=false)
     #[arg(long, global = true)]
     no_receipts: bool,
@@ -507,6 +533,8 @@ impl SettingFlags {
                 ("capacity", &self.capacity),
                 ("pace", &self.pace),
                 ("watts", &self.watts),
+                ("sandbox", &self.sandbox),
+                ("worker_memory", &self.worker_memory),
                 ("receipts", &receipts),
                 ("receipt_days", &self.receipt_days),
             ],

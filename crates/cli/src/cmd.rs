@@ -9,6 +9,7 @@ pub mod fetch;
 pub mod import;
 pub mod join;
 pub mod key;
+pub mod launch;
 pub mod learn;
 pub mod models;
 pub mod provide;
@@ -19,6 +20,7 @@ pub mod status;
 pub mod verify;
 pub mod wallet;
 pub mod welcome;
+pub mod worker;
 
 /// What the exit code says.
 pub mod exit {

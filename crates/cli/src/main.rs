@@ -8,8 +8,9 @@ mod print;
 use args::{Arguments, Command, LearnCommand};
 use clap::Parser;
 use mutirao_node::Node;
-use mutirao_node::config::{Home, Settings};
+use mutirao_node::config::{Home, Layer, Settings};
 use print::Printer;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -20,6 +21,13 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => fail(&error, printer),
     }
+}
+
+/// This very program, whatever has its name by now; where the system cannot say that, what has its
+/// name.
+fn program() -> Option<PathBuf> {
+    let itself = PathBuf::from("/proc/self/exe");
+    if itself.exists() { Some(itself) } else { std::env::current_exe().ok() }
 }
 
 /// Without a wish only errors are said, and not that a farewell did not reach a peer that is gone.
@@ -43,6 +51,7 @@ fn dispatch(arguments: &Arguments, printer: Printer) -> anyhow::Result<ExitCode>
         Some(Command::Demo(demo)) => cmd::demo::run(&node()?, demo, printer),
         Some(Command::Provide(provide)) => cmd::provide::run(&node()?, provide, printer),
         Some(Command::Serve(serve)) => cmd::serve::run(node()?, serve, printer),
+        Some(Command::Launch(launch)) => cmd::launch::run(node()?, launch, printer),
         Some(Command::Discover { seconds }) => cmd::discover::run(&node()?, *seconds, printer),
         Some(Command::Join { ticket }) => cmd::join::run(&node()?, ticket, printer),
         Some(Command::Pull(pull)) => cmd::pull::run(&node()?, pull, printer),
@@ -67,6 +76,7 @@ fn dispatch(arguments: &Arguments, printer: Printer) -> anyhow::Result<ExitCode>
         Some(Command::Till(cell)) => cmd::cells::till(&node()?, &cell.command, printer),
         Some(Command::Deed(cell)) => cmd::cells::deed(&node()?, &cell.command, printer),
         Some(Command::Publish(publish)) => cmd::cells::publish(&node()?, publish, printer),
+        Some(Command::Worker) => cmd::worker::run(),
         Some(Command::Learn { command }) => learn(&node()?, command, printer),
     }
 }
@@ -81,8 +91,12 @@ fn learn(node: &Node, command: &LearnCommand, printer: Printer) -> anyhow::Resul
 /// Flag over environment over file, then types.
 fn open(arguments: &Arguments) -> anyhow::Result<Node> {
     let lookup = |name: &str| std::env::var(name).ok();
-    let home = Home::find(lookup);
+    let home = Home { program: program(), ..Home::find(lookup) };
     let mut settings = Settings::default();
+    if let Some(Command::Launch(_)) = &arguments.command {
+        // A door for one program, beside one that may be open.
+        settings.set("http", "127.0.0.1:0".to_owned(), Layer::Default);
+    }
     if let Some(text) = mutirao_node::config::read_file(&home.config_file())? {
         settings.read_file(&text)?;
     }

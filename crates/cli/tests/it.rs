@@ -6,6 +6,8 @@ mod chain;
 mod eval;
 #[path = "it/import.rs"]
 mod import;
+#[path = "it/launch.rs"]
+mod launch;
 #[path = "it/pull.rs"]
 mod pull;
 #[path = "it/push.rs"]
@@ -14,6 +16,8 @@ mod push;
 mod trials;
 #[path = "it/wallet.rs"]
 mod wallet;
+#[path = "it/worker.rs"]
+mod worker;
 
 use serde_json::Value;
 use std::io::Write;

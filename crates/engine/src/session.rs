@@ -137,6 +137,30 @@ impl Session {
         fed.into_iter().collect()
     }
 
+    /// Feeds a text and adds up the last states of its tokens: what the model makes of it, to be
+    /// compared with what it makes of others. `hidden` whole numbers, the same on every machine.
+    ///
+    /// # Errors
+    /// [`EngineError`]; the session is then poisoned.
+    pub fn embed(&mut self, tokens: &[Token], pool: &dyn Pool) -> Result<Vec<i64>, EngineError> {
+        let (model, kernels) = (self.model.clone(), self.kernels);
+        let spare = std::mem::take(&mut self.spare);
+        let mut sum = Vec::new();
+        let mut add = |state: &[i32]| {
+            sum.resize(state.len(), 0);
+            sum.iter_mut().zip(state).for_each(|(sum, state)| *sum += i64::from(*state));
+        };
+        let mut feed = Feed::new(self, tokens, 0);
+        while let Some(part) = feed.part(PASS_TOKENS) {
+            let (count, mut parts) = (part.tokens.len(), [part]);
+            let mut pass = Pass::new(&model.network, kernels, pool, &parts, &spare);
+            pass.layers(&mut parts);
+            let end = pass.states(&mut add);
+            feed.advance(count, end);
+        }
+        feed.result.map(|()| sum)
+    }
+
     /// Forgets all positions from `position` on: what follows is as if they had never been fed.
     /// A session that failed stays as it is.
     pub fn truncate(&mut self, position: usize) {

@@ -8,6 +8,8 @@ mod chunks;
 mod company;
 #[path = "it/conversion.rs"]
 mod conversion;
+#[path = "it/embed.rs"]
+mod embed;
 #[path = "it/families.rs"]
 mod families;
 #[path = "it/files.rs"]

@@ -35,8 +35,21 @@ pub struct Ask {
     pub stop: Vec<String>,
     /// What the answer has to look like.
     pub form: Form,
+    /// Whether the probabilities of its tokens are wanted, and of how many others at each place.
+    pub logprobs: Option<u8>,
     /// Who asks.
     pub caller: Caller,
+}
+
+/// How probable a token was to the model, before temperature and grammar.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenScore {
+    /// Its bytes; a part of a letter is no text.
+    pub bytes: Vec<u8>,
+    /// The natural logarithm of its probability.
+    pub logprob: f32,
+    /// The most probable ones at this place, the most probable first.
+    pub top: Vec<(Vec<u8>, f32)>,
 }
 
 /// What is known before anybody is asked.
@@ -83,6 +96,8 @@ pub struct Answer {
     pub text: String,
     /// The calls of tools in it.
     pub calls: Vec<Call>,
+    /// How probable its tokens were, where that was asked for.
+    pub logprobs: Option<Vec<TokenScore>>,
     /// How it ended.
     pub finish: Finish,
     /// Tokens of the prompt.
@@ -173,6 +188,15 @@ pub struct Verified {
     pub lines: Vec<(String, String)>,
 }
 
+/// What a model makes of texts.
+#[derive(Debug, Clone)]
+pub struct Embedded {
+    /// One vector of length 1 for each text.
+    pub vectors: Vec<Vec<f32>>,
+    /// Tokens of all texts.
+    pub tokens: u32,
+}
+
 /// A model that can be asked.
 #[derive(Debug, Clone)]
 pub struct ModelEntry {
@@ -255,6 +279,13 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Whether a question can be asked at all; nobody sees it yet.
     fn check(self: Arc<Self>, ask: Ask) -> BoxFuture<Result<Checked, AskFailure>>;
+
+    /// What the model makes of texts. It is computed here: nobody else sees them.
+    fn embed(
+        self: Arc<Self>,
+        model: String,
+        texts: Vec<String>,
+    ) -> BoxFuture<Result<Embedded, AskFailure>>;
 
     /// Asks. `say` has room for every event of the answer. Dropping the future ends the answer
     /// where it stands.

@@ -2,8 +2,9 @@
 
 use crate::backend::{Ask, Backend, Checked};
 use crate::demo::Kill;
+use crate::embeddings;
 use crate::error::ApiError;
-use crate::guard::{self, Callers, Guard};
+use crate::guard::{self, Caller, Callers, Guard};
 use crate::metrics::Metrics;
 use crate::neighbours;
 use crate::ollama;
@@ -90,6 +91,11 @@ impl Door {
         self.queue.enter(whose, checked.bytes).await
     }
 
+    /// Waits until it is somebody's turn who asks for no answer.
+    pub(crate) async fn enter_for(&self, caller: Caller) -> Result<Place, ApiError> {
+        self.queue.enter(Whose::Caller(caller), 0).await
+    }
+
     /// All routes, behind the guard.
     pub fn router(self) -> Router {
         let guard = self.guard.clone();
@@ -111,12 +117,15 @@ impl Door {
             .route("/v1/chat/completions", post(openai::chat))
             .route("/v1/completions", post(openai::complete))
             .route("/v1/responses", post(openai::respond))
+            .route("/v1/embeddings", post(embeddings::create))
             .route("/api/version", get(ollama::version))
             .route("/api/tags", get(ollama::tags))
             .route("/api/ps", get(ollama::running))
             .route("/api/show", post(ollama::show))
             .route("/api/chat", post(ollama::chat))
             .route("/api/generate", post(ollama::generate))
+            .route("/api/embed", post(embeddings::ollama))
+            .route("/api/embeddings", post(embeddings::ollama))
             .route("/v1/receipts/{id}", get(receipt))
             .route("/v1/receipts/verify", post(verify))
             .fallback(unknown)

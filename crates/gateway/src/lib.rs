@@ -10,6 +10,7 @@ pub mod backend;
 pub mod chain;
 mod demo;
 mod door;
+mod embeddings;
 mod error;
 mod form;
 mod guard;
@@ -26,8 +27,8 @@ mod telling;
 pub mod wallet;
 
 pub use backend::{
-    Answer, Ask, AskFailure, Backend, Checked, ModelEntry, ModelFacts, Neighbour, Payment,
-    Percentiles, Said, Verified,
+    Answer, Ask, AskFailure, Backend, Checked, Embedded, ModelEntry, ModelFacts, Neighbour,
+    Payment, Percentiles, Said, TokenScore, Verified,
 };
 pub use demo::Kill;
 pub use door::{Door, DoorSettings, serve};

@@ -4,6 +4,7 @@ mod completions;
 mod reply;
 mod request;
 mod responses;
+mod score;
 
 use crate::backend::{Ask, ModelEntry};
 use crate::door::Door;

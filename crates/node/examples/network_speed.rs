@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let far = node(place.path(), "far", |config| config.privacy = Privacy::Circle);
     far.join(&providing.ticket()).await?;
     let near = node(place.path(), "near", |_| {});
-    println!("{} parameters, answers of {TOKENS} tokens", near.open(&model)?.model.parameters());
+    println!("{} parameters, answers of {TOKENS} tokens", near.open(&model)?.spec.parameters);
 
     let (mut alone, mut network) = (Vec::new(), Vec::new());
     for turn in 0..=RUNS {

@@ -16,10 +16,12 @@ use crate::assemble::Node;
 use crate::clock::Clock;
 use crate::energy::{Energy, Measuring};
 use crate::keys;
-use crate::models::Opened;
+use crate::mind::Opened;
+use crate::threads::patiently;
 use conduct::Conduct;
 use errand::Errand;
 use mutirao_engine::JobError;
+use mutirao_gateway::TokenScore;
 pub use mutirao_market::quote::{Unfit, Weighed};
 use mutirao_market::session::client::{Mode, Outcome, Payment, Policy, audit_drawn};
 use mutirao_wire::bundle::{Message, Opening, ReceiptBundle, TextOpening};
@@ -54,6 +56,8 @@ pub struct Question {
     pub stop: Vec<String>,
     /// What the answer has to look like.
     pub form: Form,
+    /// Whether the probabilities of its tokens are wanted, and of how many others at each place.
+    pub logprobs: Option<u8>,
 }
 
 /// What happens while an answer comes.
@@ -119,6 +123,8 @@ pub struct Answered {
     pub cached_tokens: u32,
     /// Its tokens.
     pub tokens: Vec<Token>,
+    /// How probable they were, where that was asked for.
+    pub logprobs: Option<Vec<TokenScore>>,
     /// How it ended.
     pub finish: Finish,
     /// Who wrote it, in order.
@@ -223,7 +229,7 @@ impl Node {
             // Tokens will be judged by these weights.
             self.prove(opened)?;
         }
-        let end_of_text = opened.model.end_of_text().to_vec();
+        let end_of_text = opened.spec.end_of_text.clone();
         let mut conduct = Conduct::new(self, opened, question, errand, watch);
         // Finding providers belongs to the time that a person waits for the first token.
         let finding = errand.clock.elapsed();
@@ -251,7 +257,7 @@ impl Node {
                 Privacy::Open => SEEN_IN_THE_OPEN,
             },
             deadline_ms: errand.clock.now() + DEADLINE.as_millis() as u64,
-            vocabulary: opened.model.vocabulary(),
+            vocabulary: opened.spec.vocabulary,
             cap: errand.cap,
             means: errand.means.clone(),
             newcomers: if audits { errand.newcomers() } else { BTreeSet::new() },
@@ -267,7 +273,9 @@ impl Node {
         shown: String,
         waited: Waited,
     ) -> Result<Answered, AskError> {
-        let answer = opened.text.decode(&outcome.answer)?;
+        let answer = opened.mind().decode(&outcome.answer)?;
+        let score = |top| patiently(|| opened.mind().score(&job, &outcome.answer, top));
+        let logprobs = question.logprobs.map(score).transpose()?;
         let text = TextOpening {
             messages: question.messages.clone(),
             tools: question.form.described(),
@@ -287,6 +295,7 @@ impl Node {
             prompt_tokens: receipt.receipt.prompt_tokens,
             cached_tokens: outcome.cached,
             tokens: outcome.answer,
+            logprobs,
             finish: receipt.receipt.finish,
             providers: outcome.parts.iter().map(|part| part.provider).collect(),
             seen_by: outcome.seen_by,
@@ -336,14 +345,14 @@ pub(crate) fn job(opened: &Opened, question: &Question) -> Result<Job, AskError>
     if prompt.is_empty() {
         return Err(JobError::EmptyPrompt.into());
     }
-    let context = opened.model.context() as usize;
+    let context = opened.spec.context as usize;
     let room = context.saturating_sub(prompt.len());
     if room == 0 {
         return Err(AskError::PromptTooLong { tokens: prompt.len(), context });
     }
     Ok(Job {
-        op_set: opened.model.op_set(),
-        model: opened.model.id(),
+        op_set: opened.spec.op_set,
+        model: opened.id(),
         prompt,
         sampling: question.sampling,
         max_tokens: question.max_tokens.min(u32::try_from(room).unwrap_or(u32::MAX)),
@@ -356,8 +365,8 @@ pub(crate) fn job(opened: &Opened, question: &Question) -> Result<Job, AskError>
 fn prompt(opened: &Opened, question: &Question) -> Result<Vec<Token>, AskError> {
     let tools = question.form.described();
     let prompt = match question.messages.as_slice() {
-        [message] if question.raw => opened.text.encode(&message.content),
-        messages => opened.text.prompt(messages, tools.as_ref(), None),
+        [message] if question.raw => opened.mind().encode(&message.content),
+        messages => opened.mind().prompt(messages, tools.as_ref(), None),
     };
     Ok(prompt?)
 }
@@ -366,6 +375,6 @@ fn prompt(opened: &Opened, question: &Question) -> Result<Vec<Token>, AskError> 
 fn constraint(opened: &Opened, form: &Form) -> Result<Option<Constraint>, AskError> {
     let Some(grammar) = mutirao_text::grammar(form) else { return Ok(None) };
     let constraint = Constraint { engine: mutirao_text::GRAMMAR_ENGINE, grammar };
-    opened.model.follows(&constraint).map_err(JobError::Grammar)?;
+    opened.mind().follows(&constraint)?;
     Ok(Some(constraint))
 }

@@ -6,13 +6,15 @@ use crate::config::Config;
 use crate::energy::Meter;
 use crate::files::{self, FileError};
 use crate::keys::{KeyError, Keys};
-use crate::models::{ModelError, Models, Opened};
+use crate::mind::{Here, Opened};
+use crate::models::{ModelError, Models, Site};
 use crate::peers::{Peers, PeersError};
 use crate::places::Places;
 use crate::provide::bytes;
 use crate::receipts::Receipts;
 use crate::standing::StandingFile;
 use crate::threads::Threads;
+use crate::worker::Means;
 use mutirao_wire::ModelId;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -76,10 +78,29 @@ impl Node {
         if let Some(opened) = self.is_open(model) {
             return Ok(opened);
         }
-        let opened = Arc::new(self.models.open(model)?);
+        let opened = Arc::new(self.open_anew(model)?);
         let mut known = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(model.to_owned(), opened.clone());
         Ok(opened)
+    }
+
+    /// A model in this process, for those who look into it.
+    pub(crate) fn open_here(&self, model: &str) -> Result<Here, ModelError> {
+        let shelf = bytes(self.config.prefix_cache);
+        Here::open(&self.models.find(model)?, self.threads(), shelf)
+    }
+
+    /// A model, opened and not kept.
+    pub(crate) fn open_anew(&self, model: &str) -> Result<Opened, ModelError> {
+        self.open_site(self.models.find(model)?)
+    }
+
+    /// Opens what was found: in a process of its own where the program can be one, and else here.
+    pub(crate) fn open_site(&self, site: Site) -> Result<Opened, ModelError> {
+        match Means::of(&self.config, &site) {
+            Some(means) => Opened::in_worker(site, means),
+            None => Opened::here(site, self.threads(), bytes(self.config.prefix_cache)),
+        }
     }
 
     /// The same, and all of its weights are compared with what they were when they were packed:
@@ -100,12 +121,11 @@ impl Node {
     /// # Errors
     /// [`ModelError::Damaged`] when they are not; the next opening packs them again.
     pub(crate) fn prove(&self, opened: &Opened) -> Result<(), ModelError> {
-        let Some(pack) = &opened.pack else { return Ok(()) };
-        if pack.is_whole(&*self.threads()) {
+        if opened.mind().is_whole() {
             return Ok(());
         }
         tracing::error!(model = opened.name, "packed weights are damaged on this disk");
-        pack.discard();
+        opened.discard_pack();
         let mut known = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, known| !std::ptr::eq(Arc::as_ptr(known), opened));
         Err(ModelError::Damaged { name: opened.name.clone() })
@@ -132,7 +152,7 @@ impl Node {
     /// A model that was opened before.
     pub(crate) fn opened(&self, id: ModelId) -> Option<Arc<Opened>> {
         let known = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        known.values().find(|opened| opened.model.id() == id).cloned()
+        known.values().find(|opened| opened.id() == id).cloned()
     }
 
     /// Its keys, made on first use.

@@ -34,12 +34,13 @@ impl Node {
     pub async fn check_up(&self) -> Vec<Check> {
         let data = self.config().data_dir.display().to_string();
         let model = self.open(VILLAGE);
-        let model = model.map(|opened| format!("{VILLAGE} {}", opened.model.id().short()));
+        let model = model.map(|opened| format!("{VILLAGE} {}", opened.id().short()));
         let keys = self.keys().map(|keys| format!("{} in {data}", keys.peer.peer_key().short()));
         let peers = self.peers().map(|peers| format!("{} nodes", peers.tickets().len()));
         vec![
             Check::of("kernels", Ok::<_, String>(Kernels::detect().name().to_owned())),
             Check::of("threads", Ok::<_, String>(self.config().threads.to_string())),
+            Check::of("sandbox", self.confines()),
             Check::of("owner", Ok::<_, String>(self.owner())),
             Check::of("energy", Ok::<_, String>(self.meter().words())),
             Check::of("keys", keys),
@@ -49,6 +50,22 @@ impl Node {
             self.check_answer().await,
             self.check_socket().await,
         ]
+    }
+
+    /// What stands around the processes of models, and whether it holds.
+    fn confines(&self) -> Result<String, String> {
+        let offered = mutirao_sandbox::offered().words();
+        self.keys().map_err(|error| error.to_string())?;
+        let data = &self.config().data_dir;
+        let opened = self.open(VILLAGE).map_err(|error| error.to_string())?;
+        match opened.mind().escape(&data.join("keys/peer.key"), data) {
+            None => Ok(format!("switched off (--sandbox); this system has {offered}")),
+            Some(Ok(tried)) if tried.contains('A') => {
+                Err(format!("{offered}; tried inside: {tried}; see docs/why/0028"))
+            }
+            Some(Ok(tried)) => Ok(format!("{offered}; tried inside: {tried}")),
+            Some(Err(error)) => Err(error.to_string()),
+        }
     }
 
     /// What is known of whoever owns this machine, and whether it would be lent now.
@@ -67,8 +84,8 @@ impl Node {
         let is_packed = |name: &str| place(name).is_ok_and(|place| packs::is_packed(&place));
         for listed in listed.iter().filter(|listed| is_packed(&listed.name)) {
             // What does not open at all is said when somebody opens it.
-            let Ok(opened) = self.models().open(&listed.name) else { continue };
-            packed += usize::from(opened.pack.is_some());
+            let Ok(opened) = self.open_anew(&listed.name) else { continue };
+            packed += usize::from(opened.spec.packed);
             if self.prove(&opened).is_err() {
                 damaged.push(listed.name.clone());
             }
@@ -92,6 +109,7 @@ impl Node {
             max_tokens: 32,
             stop: Vec::new(),
             form: Form::default(),
+            logprobs: None,
             raw: false,
         };
         let answered = match node.ask(&question, &mut |_| {}).await {

@@ -94,6 +94,12 @@ pub struct Config {
     pub receipt_days: u32,
     /// Where other programs keep models.
     pub caches: Caches,
+    /// Open models in processes of their own, that are confined.
+    pub sandbox: bool,
+    /// Most MiB of memory that such a process may have; 0 is by the size of the model.
+    pub worker_memory: u64,
+    /// The program that such a process runs; without one, models are opened in this process.
+    pub program: Option<PathBuf>,
     /// Which wallet of this home.
     pub wallet: String,
     /// Where the wallet's password is read from.
@@ -192,6 +198,8 @@ pub struct Home {
     pub data: PathBuf,
     /// Where other programs keep models.
     pub caches: Caches,
+    /// The program `mutirao`, where this is it.
+    pub program: Option<PathBuf>,
 }
 
 impl Home {
@@ -208,6 +216,7 @@ impl Home {
             config: place("XDG_CONFIG_HOME", ".config"),
             data: place("XDG_DATA_HOME", ".local/share"),
             caches: Caches::find(&lookup),
+            program: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The node behind its HTTP door: what `mutirao-gateway` asks for, in terms of [`Node::ask`].
 
+mod embed;
 mod sold;
 mod teller;
 #[cfg(test)]
@@ -12,7 +13,8 @@ use crate::assemble::Node;
 use crate::cashier::CashierError;
 use crate::clock::Clock;
 use crate::keys::{self, KeyError};
-use crate::models::{Listed, ModelError, Opened};
+use crate::mind::{MindError, Opened};
+use crate::models::{Listed, ModelError};
 use crate::places;
 use crate::standing::{Record, Times};
 use crate::verify::Verdict;
@@ -21,8 +23,8 @@ use mutirao_gateway::backend::BoxFuture;
 use mutirao_gateway::pay::{Admission, Proof, Quote, Unpaid};
 use mutirao_gateway::wallet::{TwoViews, WalletView};
 use mutirao_gateway::{
-    Answer, Ask, AskFailure, Backend, Caller, Checked, Door, DoorSettings, ModelEntry, ModelFacts,
-    Neighbour, Percentiles, Said, Verified,
+    Answer, Ask, AskFailure, Backend, Caller, Checked, Door, DoorSettings, Embedded, ModelEntry,
+    ModelFacts, Neighbour, Percentiles, Said, Verified,
 };
 use mutirao_market::session::client::SessionError;
 use mutirao_net::Ticket;
@@ -164,7 +166,7 @@ impl Node {
         let listed = self.models().list().unwrap_or_default();
         let facts = |opened: Arc<Opened>| {
             let crate::models::Facts { model_id, context, parameters, .. } = opened.facts();
-            let template = String::from_utf8_lossy(opened.model.template()).into_owned();
+            let template = String::from_utf8_lossy(&opened.spec.template).into_owned();
             ModelFacts { model_id, context, parameters, template }
         };
         let entry = |Listed { name, bytes, .. }: Listed| ModelEntry {
@@ -212,7 +214,7 @@ impl Node {
             prompt_tokens: u32::try_from(job.prompt.len()).unwrap_or(u32::MAX),
             // Elsewhere it is the others' memory.
             bytes: match self.config().privacy {
-                Privacy::Local => places::wanted(&opened.model, &job),
+                Privacy::Local => places::wanted(&opened.spec, &job),
                 Privacy::Circle | Privacy::Open => 0,
             },
         })
@@ -287,6 +289,18 @@ impl Backend for Node {
         })
     }
 
+    fn embed(
+        self: Arc<Self>,
+        model: String,
+        texts: Vec<String>,
+    ) -> BoxFuture<Result<Embedded, AskFailure>> {
+        Box::pin(async move {
+            let embedding =
+                tokio::task::spawn_blocking(move || self.embed_texts(&model, &texts)).await;
+            embedding.unwrap_or_else(|error| Err(AskFailure::Internal(error.to_string())))
+        })
+    }
+
     fn price(&self, prompt: u32, written: u32) -> Amount {
         self.request_price(prompt, written)
     }
@@ -357,6 +371,7 @@ fn question(ask: &Ask) -> Result<Question, AskError> {
         sampling: Sampling { seed, ..ask.sampling },
         max_tokens: ask.max_tokens,
         stop: ask.stop.clone(),
+        logprobs: ask.logprobs,
         form: ask.form.clone(),
     })
 }
@@ -366,6 +381,7 @@ fn answer(answered: Answered, text: String, calls: Vec<Call>) -> Answer {
         answer_tokens: u32::try_from(answered.tokens.len()).unwrap_or(u32::MAX),
         text,
         calls,
+        logprobs: answered.logprobs,
         finish: answered.finish,
         prompt_tokens: answered.prompt_tokens,
         cached_tokens: answered.cached_tokens,
@@ -391,7 +407,7 @@ fn failure(error: AskError) -> AskFailure {
     match error {
         AskError::Model(ModelError::Unknown { .. }) => AskFailure::UnknownModel(reason),
         AskError::PromptTooLong { .. } => AskFailure::PromptTooLong(reason),
-        AskError::Text(_) | AskError::Job(_) => AskFailure::Invalid(reason),
+        AskError::Mind(MindError::Refused(_)) | AskError::Job(_) => AskFailure::Invalid(reason),
         AskError::EmptyCircle | AskError::NobodyFits { .. } => AskFailure::Nobody(reason),
         AskError::Session(session) => match *session {
             SessionError::AnswerDiverged { .. } => AskFailure::Internal(reason),

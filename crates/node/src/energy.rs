@@ -260,9 +260,13 @@ fn number(path: &Path) -> Option<u64> {
     std::fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
-/// How long each thread of this process worked, in nanoseconds; none where nobody tells.
+/// How long each thread of this process and of its models' processes worked, in nanoseconds; none
+/// where nobody tells.
 fn worked() -> Option<BTreeMap<u32, u64>> {
-    let threads = std::fs::read_dir("/proc/self/task").ok()?.flatten();
+    let own = std::fs::read_dir("/proc/self/task").ok()?;
+    let others = crate::worker::processes().into_iter();
+    let others = others.flat_map(|process| std::fs::read_dir(format!("/proc/{process}/task")));
+    let threads = std::iter::once(own).chain(others).flatten().flatten();
     let each = threads.filter_map(|thread| {
         let number = thread.file_name().to_str()?.parse().ok()?;
         let times = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;

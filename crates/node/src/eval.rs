@@ -6,7 +6,8 @@
 
 use crate::assemble::Node;
 use crate::files::{self, FileError};
-use crate::models::{ModelError, Opened, VILLAGE};
+use crate::mind::Here;
+use crate::models::{ModelError, VILLAGE};
 use crate::published::{Found, PublishedError};
 use mutirao_engine::load::format;
 use mutirao_engine::{EngineError, Header, Profile};
@@ -178,7 +179,7 @@ impl Node {
         order: &EvalOrder,
         progress: &mut dyn FnMut(EvalProgress),
     ) -> Result<Evaluated, EvalError> {
-        let opened = self.open(&order.model)?;
+        let opened = self.open_here(&order.model)?;
         let original = self.original(order)?;
         let (named, texts) = self.texts(order, &opened)?;
         let threads = self.threads();
@@ -255,7 +256,7 @@ impl Node {
     }
 
     /// What the model is to predict, in words and in tokens.
-    fn texts(&self, order: &EvalOrder, opened: &Opened) -> Result<(String, Texts), EvalError> {
+    fn texts(&self, order: &EvalOrder, opened: &Here) -> Result<(String, Texts), EvalError> {
         if let Some(path) = &order.text {
             let context = opened.model.context() as usize;
             return Ok((path.display().to_string(), windows(path, order.tokens, opened, context)?));
@@ -279,7 +280,7 @@ fn origin(place: &Path) -> Result<Option<String>, FileError> {
 
 /// The beginning of a text, cut into windows, each behind the token that every conversation with
 /// the model begins with: without it some models are at a loss.
-fn windows(path: &Path, most: usize, opened: &Opened, context: usize) -> Result<Texts, EvalError> {
+fn windows(path: &Path, most: usize, opened: &Here, context: usize) -> Result<Texts, EvalError> {
     let bytes = (most as u64).saturating_mul(BYTES_TO_A_TOKEN).clamp(1 << 10, TEXT_BYTES_MAX);
     let text = files::read_beginning(path, bytes)?;
     let text = match std::str::from_utf8(&text) {
@@ -299,7 +300,7 @@ fn windows(path: &Path, most: usize, opened: &Opened, context: usize) -> Result<
 }
 
 /// The first token of a conversation, whatever is said in it; none where that differs.
-fn begins(opened: &Opened) -> Vec<u32> {
+fn begins(opened: &Here) -> Vec<u32> {
     let first = |content: &str| {
         let said = Message { role: "user".into(), content: content.into() };
         let prompt = opened.text.prompt(&[said], None, None).ok()?;

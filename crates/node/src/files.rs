@@ -79,9 +79,7 @@ pub fn make_dir(path: &Path) -> Result<(), FileError> {
 /// # Errors
 /// As [`write_whole`].
 pub fn write_public(path: &Path, content: &[u8]) -> Result<(), FileError> {
-    use std::os::unix::fs::PermissionsExt;
-    write_whole(path, content)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).map_err(failed("open up", path))
+    write(path, content, Some(0o644))
 }
 
 /// Replaces a file's content whole or not at all. Owner-only permissions.
@@ -89,12 +87,21 @@ pub fn write_public(path: &Path, content: &[u8]) -> Result<(), FileError> {
 /// # Errors
 /// [`FileError::System`] when any step fails; the old content is then still there.
 pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    write(path, content, None)
+}
+
+fn write(path: &Path, content: &[u8], mode: Option<u32>) -> Result<(), FileError> {
+    use std::os::unix::fs::PermissionsExt;
     let folder = folder_of(path);
     let mut file = tempfile::Builder::new()
         .prefix(".partial-")
         .tempfile_in(folder)
         .map_err(failed("write in", folder))?;
     file.write_all(content).map_err(failed("write", path))?;
+    if let Some(mode) = mode {
+        let mode = fs::Permissions::from_mode(mode);
+        file.as_file().set_permissions(mode).map_err(failed("open up", path))?;
+    }
     file.as_file().sync_all().map_err(failed("sync", path))?;
     file.persist(path).map_err(|error| failed("replace", path)(error.error))?;
     sync_dir(folder)

@@ -159,13 +159,13 @@ mod tests {
         let heard = |have, all| last = (have, all);
         runtime.block_on(online.fetch_from_hub(name, heard)).expect("fetched");
         assert_eq!(last.0, last.1);
-        let village = online.open("village").expect("the village").model.id();
+        let village = online.open("village").expect("the village").id();
         let offline = node("offline", true);
         runtime.block_on(offline.fetch_from_hub(name, |_, _| {})).expect("it is there");
         let imported = offline.import(name, Some("mine"), Profile::W8, &mut |_| {});
         assert_eq!(imported.expect("imported").converted.id, village);
-        assert_eq!(offline.open(name).expect("opened where it lies").model.id(), village);
-        assert_eq!(offline.open("mine").expect("opened").model.id(), village);
+        assert_eq!(offline.open(name).expect("opened where it lies").id(), village);
+        assert_eq!(offline.open("mine").expect("opened").id(), village);
     }
 
     #[test]

@@ -8,7 +8,8 @@ use crate::assemble::Node;
 use crate::desk::Progress;
 use crate::eval::ORIGIN_FILE;
 use crate::files::{self, FileError};
-use crate::models::{self, ModelError, Opened, VILLAGE};
+use crate::mind::Opened;
+use crate::models::{self, ModelError, VILLAGE};
 use crate::published::Found;
 use mutirao_engine::Profile;
 use mutirao_engine::load::Converted;
@@ -191,7 +192,7 @@ impl Node {
                 files.push(FileEntry { name, bytes, hash });
             }
         }
-        Ok(Manifest { model: opened.model.id(), files })
+        Ok(Manifest { model: opened.id(), files })
     }
 
     /// Gets a model, by its name or id, from `from` or else from the circle. `progress` hears the
@@ -274,7 +275,7 @@ impl Node {
         for file in &pulled.manifest.files {
             shelf.copy_to(file.hash, &part.join(file.name.as_str())).await?;
         }
-        let found = self.judge(&part)?.model.id();
+        let found = self.judge(&part)?.id();
         if found != wanted.model {
             let _ = std::fs::remove_dir_all(&part);
             let peers: Vec<String> = who.iter().map(|peer| peer.key().short()).collect();
@@ -395,7 +396,7 @@ impl Node {
     fn is_new(&self, wanted: &Wanted) -> Result<(), LibraryError> {
         let same = |name: &&str| {
             self.models().has(name)
-                && self.open(name).is_ok_and(|opened| opened.model.id() == wanted.model)
+                && self.open(name).is_ok_and(|opened| opened.id() == wanted.model)
         };
         let named = [VILLAGE].into_iter().chain(wanted.name.as_deref().filter(|it| is_name(it)));
         let name = named.into_iter().find(same).map(str::to_owned);
@@ -415,7 +416,7 @@ impl Node {
 
     fn judge(&self, folder: &Path) -> Result<Arc<Opened>, LibraryError> {
         let folder = std::path::absolute(folder).map_err(files::failed("find", folder))?;
-        Ok(Arc::new(self.models().open_new(&folder)?))
+        Ok(Arc::new(self.open_site(self.models().new_in(&folder)?)?))
     }
 
     /// An empty folder beside the models, which is none of them.

@@ -163,6 +163,12 @@ impl Manners {
         *self.reason.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Per cent of the time that the engine may work.
+    #[must_use]
+    pub fn share(&self) -> u8 {
+        self.rules.cpu_usage_limit
+    }
+
     /// How long to rest after so much work, that the limit of use holds.
     #[must_use]
     pub fn rest_after(&self, work: Duration) -> Duration {

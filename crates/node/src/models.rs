@@ -8,18 +8,14 @@
 use crate::caches::{self, CacheError, Caches, Repository};
 use crate::desk::{Desk, MODEL_FILE, Progress};
 use crate::files::{self, FileError};
-use crate::guide::TextGuides;
 use crate::packs::{self, Pack, Refusal};
-use crate::published::{Found, PublishedError, SIDE_BYTES_MAX, template};
-use crate::threads::Threads;
-use crate::workshop::Workshop;
+use crate::published::{self, Found, PublishedError, SIDE_BYTES_MAX, template};
 use mutirao_engine::load::{Converted, InMemoryFile, convert_into};
 use mutirao_engine::pool::{Pool, Serial};
 use mutirao_engine::{ConvertError, LoadError, Model, Profile, Source, load};
-use mutirao_text::{TextError, TextStack};
+use mutirao_text::TextError;
 use mutirao_wire::FileName;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
 use thiserror::Error;
 
 /// The name of the embedded model.
@@ -72,6 +68,12 @@ pub enum ModelError {
         /// The model.
         name: String,
     },
+    /// The process that opens it says why it does not.
+    #[error("{reason}")]
+    Worker {
+        /// Why.
+        reason: String,
+    },
     /// The tokenizer or template does not load.
     #[error("model {name}: {source}")]
     Text {
@@ -91,19 +93,15 @@ pub(crate) struct Package {
     template: Vec<u8>,
 }
 
-/// A model that is ready to answer.
-#[derive(Debug)]
-pub struct Opened {
+/// A model that was found and not read yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Site {
     /// Its name, for people.
-    pub name: String,
-    /// Its weights.
-    pub model: Arc<Model>,
-    /// Its text layer.
-    pub text: TextStack,
-    /// Where its weights are packed, if they are.
-    pub(crate) pack: Option<Pack>,
-    /// Where its answers are written, once there are any.
-    workshop: OnceLock<Arc<Workshop>>,
+    pub(crate) name: String,
+    /// Where it is; nowhere if it is in the program.
+    pub(crate) path: Option<PathBuf>,
+    /// Whether it is one of ours: what it is converted to and packed as is kept there.
+    pub(crate) ours: bool,
 }
 
 /// What a model is, for people and programs.
@@ -123,29 +121,6 @@ pub struct Facts {
     pub context: u32,
     /// Version of the text layer.
     pub text_stack: &'static str,
-}
-
-impl Opened {
-    /// Where its answers are written, all of them together; opened on first use. `bytes` of what
-    /// was read are kept there for prompts that begin alike.
-    pub(crate) fn workshop(&self, threads: Arc<Threads>, bytes: u64) -> Arc<Workshop> {
-        let open = || Arc::new(Workshop::start(self.model.clone(), threads, bytes));
-        self.workshop.get_or_init(open).clone()
-    }
-
-    /// What this model is.
-    #[must_use]
-    pub fn facts(&self) -> Facts {
-        Facts {
-            name: self.name.clone(),
-            model_id: self.model.id().to_string(),
-            op_set: self.model.op_set().0,
-            parameters: self.model.parameters(),
-            vocabulary: self.model.vocabulary(),
-            context: self.model.context(),
-            text_stack: mutirao_text::TEXT_STACK,
-        }
-    }
 }
 
 /// One line of `mutirao ls`.
@@ -179,65 +154,20 @@ impl Models {
         Self { caches, ..self }
     }
 
-    /// Opens a model by name, or by the path of a directory or file.
+    /// Finds a model by name, or by the path of a directory or file. Nothing of it is read.
     ///
     /// # Errors
-    /// [`ModelError`] when there is no such model, or its files are refused.
-    pub fn open(&self, name: &str) -> Result<Opened, ModelError> {
+    /// [`ModelError`] when there is no such model.
+    pub(crate) fn find(&self, name: &str) -> Result<Site, ModelError> {
         let name = name.strip_suffix(":latest").unwrap_or(name);
-        let (model, pack) = self.weights(name)?;
-        ready(name, model, pack)
+        let path = if name == VILLAGE { None } else { Some(self.place(name)?) };
+        Ok(Site { name: name.to_owned(), path, ours: name != VILLAGE && !name.contains('/') })
     }
 
-    /// Opens a model that gets its place here, from the folder where it was made, and packs it.
-    pub(crate) fn open_new(&self, folder: &Path) -> Result<Opened, ModelError> {
-        let name = folder.to_string_lossy();
-        if !folder.join(MODEL_FILE).is_file() {
-            return self.open(&name);
-        }
-        let (model, pack) = packed(folder, &name)?;
-        ready(&name, model, pack)
-    }
-
-    /// The weights of a model: packed, as they are kept, or converted now.
-    fn weights(&self, name: &str) -> Result<(Model, Option<Pack>), ModelError> {
-        let failed = |source| ModelError::Convert { name: name.to_owned(), source };
-        let plain = |file: &[u8]| {
-            let source = |source| ModelError::Load { name: name.to_owned(), source };
-            Model::from_bytes(file).map(|model| (model, None)).map_err(source)
-        };
-        if name == VILLAGE {
-            let Package { config, weights, tokenizer, template } = &village();
-            let source = Source { config, weights, tokenizer, template };
-            return plain(&load::convert(&source, Profile::W8).map_err(failed)?);
-        }
-        let place = self.place(name)?;
-        let is_of_ours = !name.contains('/');
-        let kept = if place.is_dir() { place.join(MODEL_FILE) } else { place.clone() };
-        let is_file = place.is_dir() || place.extension().is_some_and(|kind| kind == "mutirao");
-        if is_file && kept.is_file() {
-            return match is_of_ours {
-                true => packed(&place, name),
-                false => plain(&files::read_bounded(&kept, WEIGHTS_BYTES_MAX)?),
-            };
-        }
-        let found = Found::open(&place)?;
-        if is_of_ours && self.keep(&found, &place, name).is_ok() {
-            return packed(&place, name);
-        }
-        let mut file = InMemoryFile::default();
-        convert_into(&found.published(), Profile::W8, &Serial, &mut file).map_err(failed)?;
-        plain(&file.into_bytes())
-    }
-
-    /// Converts a model of the data directory once and for all.
-    fn keep(&self, found: &Found, place: &Path, name: &str) -> Result<(), ModelError> {
-        let part = self.folder.join(format!(".{name}.converting"));
-        convert(found, name, &part, Profile::W8, &Serial, &mut |_| {})?;
-        let (from, to) = (part.join(MODEL_FILE), place.join(MODEL_FILE));
-        std::fs::rename(&from, &to).map_err(files::failed("create", &to))?;
-        let _ = std::fs::remove_dir(&part);
-        Ok(())
+    /// A model that gets its place here, in the folder where it was made.
+    pub(crate) fn new_in(&self, folder: &Path) -> Result<Site, ModelError> {
+        let found = self.find(&folder.to_string_lossy())?;
+        Ok(Site { ours: folder.join(MODEL_FILE).is_file(), ..found })
     }
 
     /// Where a model of this name is.
@@ -317,13 +247,84 @@ impl Models {
     }
 }
 
-/// A model and its text layer, under a name.
-fn ready(name: &str, model: Model, pack: Option<Pack>) -> Result<Opened, ModelError> {
-    let text = TextStack::new(model.tokenizer(), model.template(), model.vocabulary())
-        .map_err(|source| ModelError::Text { name: name.to_owned(), source })?;
-    let guides = TextGuides::new(text.clone(), model.end_of_text());
-    let (model, workshop) = (Arc::new(model.with_guides(Arc::new(guides))), OnceLock::new());
-    Ok(Opened { name: name.to_owned(), model, text, pack, workshop })
+impl Site {
+    /// The weights of a model: packed, as they are kept, or converted now.
+    pub(crate) fn weights(&self) -> Result<(Model, Option<Pack>), ModelError> {
+        let name = &self.name;
+        let Some(place) = &self.path else { return self.plain(&self.embedded()?) };
+        let is_file = place.is_dir() || place.extension().is_some_and(|kind| kind == "mutirao");
+        let kept = if place.is_dir() { place.join(MODEL_FILE) } else { place.clone() };
+        if is_file && kept.is_file() {
+            return match self.ours {
+                true => packed(place, name),
+                false => self.plain(&files::read_bounded(&kept, WEIGHTS_BYTES_MAX)?),
+            };
+        }
+        let found = Found::open(place)?;
+        if self.ours && self.keep(&found, place).is_ok() {
+            return packed(place, name);
+        }
+        let mut file = InMemoryFile::default();
+        let converted = convert_into(&found.published(), Profile::W8, &Serial, &mut file);
+        converted.map_err(|source| self.does_not_convert(source))?;
+        self.plain(&file.into_bytes())
+    }
+
+    /// What whoever opens it has to read, and where it has to write.
+    pub(crate) fn files(&self) -> (Vec<PathBuf>, Vec<PathBuf>) {
+        let Some(place) = &self.path else { return (Vec::new(), Vec::new()) };
+        if self.ours && place.is_dir() {
+            let part = self.converting();
+            return (linked(place), [Some(place.clone()), part].into_iter().flatten().collect());
+        }
+        match place.is_dir() {
+            true => ([vec![place.clone()], linked(place)].concat(), Vec::new()),
+            false => (published::beside(place), Vec::new()),
+        }
+    }
+
+    /// The size of its files.
+    pub(crate) fn bytes(&self) -> u64 {
+        let Some(place) = &self.path else { return village().weights.len() as u64 };
+        let size = |path: PathBuf| std::fs::metadata(path).map_or(0, |data| data.len());
+        match std::fs::read_dir(place) {
+            Ok(entries) => entries.flatten().map(|entry| size(entry.path())).sum(),
+            Err(_) => published::beside(place).into_iter().map(size).sum(),
+        }
+    }
+
+    /// Where it is converted, if that is still to be done and kept.
+    pub(crate) fn converting(&self) -> Option<PathBuf> {
+        let place = self.path.as_ref().filter(|place| self.ours && place.is_dir())?;
+        let part = place.with_file_name(format!(".{}.converting", self.name));
+        (!place.join(MODEL_FILE).is_file()).then_some(part)
+    }
+
+    /// Converts a model of the data directory once and for all.
+    fn keep(&self, found: &Found, place: &Path) -> Result<(), ModelError> {
+        let unknown = || ModelError::Unknown { name: self.name.clone() };
+        let part = self.converting().ok_or_else(unknown)?;
+        convert(found, &self.name, &part, Profile::W8, &Serial, &mut |_| {})?;
+        let (from, to) = (part.join(MODEL_FILE), place.join(MODEL_FILE));
+        std::fs::rename(&from, &to).map_err(files::failed("create", &to))?;
+        let _ = std::fs::remove_dir(&part);
+        Ok(())
+    }
+
+    fn embedded(&self) -> Result<Vec<u8>, ModelError> {
+        let Package { config, weights, tokenizer, template } = &village();
+        let source = Source { config, weights, tokenizer, template };
+        load::convert(&source, Profile::W8).map_err(|source| self.does_not_convert(source))
+    }
+
+    fn plain(&self, file: &[u8]) -> Result<(Model, Option<Pack>), ModelError> {
+        let failed = |source| ModelError::Load { name: self.name.clone(), source };
+        Model::from_bytes(file).map(|model| (model, None)).map_err(failed)
+    }
+
+    fn does_not_convert(&self, source: ConvertError) -> ModelError {
+        ModelError::Convert { name: self.name.clone(), source }
+    }
 }
 
 /// The model file in a folder of ours, packed where that is possible.
@@ -332,6 +333,13 @@ fn packed(folder: &Path, name: &str) -> Result<(Model, Option<Pack>), ModelError
         Refusal::File(error) => ModelError::File(error),
         Refusal::Load(source) => ModelError::Load { name: name.to_owned(), source },
     })
+}
+
+/// Where the links in a folder lead to: the hub's cache consists of them.
+fn linked(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let links = entries.map(|entry| entry.path()).filter(|path| path.is_symlink());
+    links.filter_map(|link| link.canonicalize().ok()).filter(|path| path.is_file()).collect()
 }
 
 /// The model in the binary.

@@ -141,12 +141,12 @@ impl Pack {
     pub(crate) fn is_whole(&self, pool: &dyn Pool) -> bool {
         *self.whole.get_or_init(|| digest_of((*self.bytes).as_ref(), pool) == self.digest)
     }
+}
 
-    /// Throws it away; the next opening makes it again.
-    pub(crate) fn discard(&self) {
-        for name in [NOTE_FILE, PACK_FILE] {
-            let _ = std::fs::remove_file(self.folder.join(name));
-        }
+/// Throws the pack in a folder away; the next opening makes it again.
+pub(crate) fn discard(folder: &Path) {
+    for name in [NOTE_FILE, PACK_FILE] {
+        let _ = std::fs::remove_file(folder.join(name));
     }
 }
 

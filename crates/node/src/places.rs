@@ -1,7 +1,7 @@
 //! A provider's places: so many jobs at once, and of one client key not all of them; and memory for
 //! what they read, which a job takes before it begins and gives back when it ends.
 
-use mutirao_engine::Model;
+use crate::mind::Spec;
 use mutirao_wire::{Job, PeerKey};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,9 +35,9 @@ pub struct Place {
 }
 
 /// Bytes that a job takes in memory at its end.
-pub(crate) fn wanted(model: &Model, job: &Job) -> u64 {
+pub(crate) fn wanted(spec: &Spec, job: &Job) -> u64 {
     let positions = job.prompt.len() as u64 + u64::from(job.max_tokens);
-    positions.min(model.context().into()) * model.position_bytes()
+    positions.min(spec.context.into()) * spec.position_bytes
 }
 
 impl Places {

@@ -6,7 +6,7 @@ use crate::cashier::Cashier;
 use crate::clock::Clock;
 use crate::keys::{KeyError, Keys};
 use crate::manners::{Manners, Rules, weather};
-use crate::models::Opened;
+use crate::mind::Opened;
 use crate::serve::{Counter, Sells};
 use mutirao_net::{Net, Ticket, iroh};
 use mutirao_wire::{Offer, SigningKey};
@@ -93,7 +93,7 @@ impl Node {
             return Ok(None);
         }
         let cashier = self.cashier().cloned().ok_or(AskError::NoWallet)?;
-        let royalties = self.royalties(opened.model.id())?;
+        let royalties = self.royalties(opened.id())?;
         Ok(Some(Sells { prices, royalties, cashier }))
     }
 
@@ -114,9 +114,9 @@ impl Node {
     pub(crate) fn counter(&self, opened: &Opened, keys: Keys, clock: Clock) -> Counter {
         Counter {
             name: opened.name.clone(),
-            model: opened.model.clone(),
+            spec: opened.spec.clone(),
             keys,
-            workshop: opened.workshop(self.threads(), bytes(self.config().prefix_cache)),
+            mind: opened.mind().clone(),
             asker: None,
             sells: None,
             places: self.places(),

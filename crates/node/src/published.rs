@@ -271,6 +271,15 @@ fn parts(path: &Path) -> Option<Vec<PathBuf>> {
     Some((1..=all).map(file).collect())
 }
 
+/// What is read of a model that is a file: itself, its other parts, and what may stand beside it.
+pub(crate) fn beside(file: &Path) -> Vec<PathBuf> {
+    let sides = ["chat_template.jinja", "tokenizer_config.json", "tokenizer.json", "config.json"];
+    let mut all = parts(file).unwrap_or_else(|| vec![file.to_owned()]);
+    all.extend(sides.map(|name| file.with_file_name(name)));
+    all.retain(|path| path.is_file());
+    all
+}
+
 /// The `tokenizer.json` of a GGUF file: the published one where it is there in full, else what the
 /// lists of the metadata say.
 ///

@@ -8,9 +8,9 @@ use crate::cashier::Cashier;
 use crate::clock::Clock;
 use crate::keys::Keys;
 use crate::manners::Manners;
+use crate::mind::{Mind, Spec};
 use crate::places::{self, Place, Places};
-use crate::workshop::{EVENTS_AHEAD, EVENTS_WAITING, Outlet, Task, Who, Workshop};
-use mutirao_engine::Model;
+use crate::workshop::{Channel, EVENTS_AHEAD, EVENTS_WAITING, Task, Who};
 use mutirao_ledger::cell::till::Share;
 use mutirao_ledger::deal::Reply;
 use mutirao_market::Millis;
@@ -47,11 +47,11 @@ pub struct Counter {
     /// The model's name.
     pub name: String,
     /// The model.
-    pub model: Arc<Model>,
+    pub spec: Arc<Spec>,
     /// Who provides it.
     pub keys: Keys,
     /// Where its answers are written.
-    pub workshop: Arc<Workshop>,
+    pub(crate) mind: Arc<dyn Mind>,
     /// What its answers cost; nothing where they are free.
     pub sells: Option<Sells>,
     /// Whose questions come here, where it is always the same who asks. Others come under a new key
@@ -80,10 +80,10 @@ impl Counter {
         let offer = Offer {
             provider: self.keys.peer.peer_key(),
             receipt_key: self.keys.receipts.receipt_key(),
-            model: self.model.id(),
-            op_set: self.model.op_set(),
+            model: self.spec.id,
+            op_set: self.spec.op_set,
             name: self.name.chars().take(32).collect(),
-            context: self.model.context(),
+            context: self.spec.context,
             prices: self.sells.as_ref().map(|sells| sells.prices).unwrap_or_default(),
             capacity: self.places.count(),
             limits: Some(limits),
@@ -162,7 +162,7 @@ impl Work {
                 if let ClientFrame::Open { job, .. } = &frame
                     && lent
                 {
-                    let bytes = places::wanted(&self.counter.model, job);
+                    let bytes = places::wanted(&self.counter.spec, job);
                     self.place = self.counter.places.take(self.peer, bytes);
                 }
                 let holds = self.holds(&frame).await;
@@ -230,16 +230,16 @@ impl Work {
     }
 
     fn engage(&self, job: Job, prefix: Vec<Token>) {
-        let Counter { workshop, manners, pace, asker, model, places, .. } = &*self.counter;
-        let (wanted, memory) = (places::wanted(model, &job), places.memory());
+        let Counter { mind, manners, pace, asker, spec, places, .. } = &*self.counter;
+        let (wanted, memory) = (places::wanted(spec, &job), places.memory());
         if wanted > memory {
             let [wanted, memory] = [wanted, memory].map(|bytes| bytes.div_ceil(1 << 20));
             let why = format!("the job wants {wanted} MiB of kv_cache, here are {memory}");
             let _ = self.written.try_send(Event::BadJob(why));
             return;
         }
-        let outlet = Outlet::new(self.written.clone(), self.stop.clone());
+        let outlet = Box::new(Channel::new(self.written.clone(), self.stop.clone()));
         let (manners, pace, who) = (manners.clone(), *pace, *asker);
-        workshop.submit(Task { job, prefix, who, outlet, manners, pace });
+        mind.submit(Task { job, prefix, who, outlet, manners, pace });
     }
 }

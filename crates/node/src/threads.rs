@@ -2,6 +2,17 @@
 
 use mutirao_engine::pool::Pool;
 use rayon::prelude::*;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
+
+/// Something that may take long, without holding up the tasks that share the thread.
+pub(crate) fn patiently<T>(work: impl FnOnce() -> T) -> T {
+    let shared = Handle::try_current().map(|handle| handle.runtime_flavor());
+    match shared {
+        Ok(RuntimeFlavor::MultiThread) => block_in_place(work),
+        _ => work(),
+    }
+}
 
 /// A pool of a fixed number of threads.
 #[derive(Debug)]

@@ -7,9 +7,8 @@ mod tests;
 
 use crate::assemble::Node;
 use crate::files::{self, FileError};
-use crate::models::{ModelError, Opened};
-use crate::replay::EngineReplayer;
-use mutirao_engine::JobError;
+use crate::mind::{MindError, Opened};
+use crate::models::ModelError;
 use mutirao_market::audit::{
     self, ATTESTED, AuditError, ConvictError, Conviction, ModelFacts, PROVEN, Replay, Replayer,
 };
@@ -131,7 +130,7 @@ impl Node {
         lines.push(("signature", "signed by the certified receipt key".into()));
         lines.push(("finish", receipt.finish.word().to_owned()));
         let Opening { job, answer, .. } = &bundle.opening;
-        let replay = self.replayer(&opened).replay(job, answer, Some(receipt.finish));
+        let replay = opened.replayer().replay(job, answer, Some(receipt.finish));
         match replay {
             Err(error) => return Ok(refused(lines, None, format!("replay: {error}"))),
             Ok(replay) if replay != Replay::Exact => {
@@ -159,7 +158,7 @@ impl Node {
             ("accused", provider.to_string()),
             ("model", format!("{} ({})", opened.name, evidence.opening.job.model.short())),
         ];
-        let convicted = audit::convict(evidence, &facts(&opened), &mut self.replayer(&opened));
+        let convicted = audit::convict(evidence, &facts(&opened), &mut opened.replayer());
         Ok(match convicted {
             Ok(Conviction::Guilty { position }) => {
                 let words = format!("guilty: token {position} is signed and not the model's");
@@ -173,10 +172,6 @@ impl Node {
             }
             Err(error) => refused(lines, None, convict_words(&error)),
         })
-    }
-
-    fn replayer(&self, opened: &Opened) -> EngineReplayer {
-        EngineReplayer { model: opened.model.clone(), threads: self.threads() }
     }
 
     /// The model here that has this id, whole: a damaged one would accuse the honest.
@@ -194,7 +189,7 @@ impl Node {
         }
         let listed = self.models().list()?;
         let opened = listed.iter().filter_map(|listed| self.open(&listed.name).ok());
-        let found = opened.into_iter().find(|opened| opened.model.id() == model);
+        let found = opened.into_iter().find(|opened| opened.id() == model);
         found.ok_or(VerifyError::ModelNotHere { model })
     }
 
@@ -212,11 +207,11 @@ impl Node {
 }
 
 fn facts(opened: &Opened) -> ModelFacts<'_> {
-    let model = &opened.model;
-    ModelFacts { id: model.id(), op_set: model.op_set(), end_of_text: model.end_of_text() }
+    let spec = &opened.spec;
+    ModelFacts { id: spec.id, op_set: spec.op_set, end_of_text: &spec.end_of_text }
 }
 
-fn convict_words(error: &ConvictError<JobError>) -> String {
+fn convict_words(error: &ConvictError<MindError>) -> String {
     error.to_string()
 }
 
@@ -238,8 +233,9 @@ fn said(replay: Replay) -> String {
 /// The text's own verdict: rendered, tokenised and read again by this program's text layer.
 fn text_verdict(opened: &Opened, opening: &Opening) -> String {
     let Some(text) = &opening.text else { return "none in the opening".into() };
-    let prompt = opened.text.prompt(&text.messages, text.tools.as_ref(), text.date.as_deref());
-    let answer = opened.text.decode(&opening.answer);
+    let mind = opened.mind();
+    let prompt = mind.prompt(&text.messages, text.tools.as_ref(), text.date.as_deref());
+    let answer = mind.decode(&opening.answer);
     let matches = prompt.is_ok_and(|prompt| prompt == opening.job.prompt)
         && answer.is_ok_and(|answer| answer == text.answer);
     match (matches, text.text_stack == TEXT_STACK) {

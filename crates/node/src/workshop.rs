@@ -8,6 +8,7 @@
 //! Nothing here waits for a reader. Whose link is slow is left out until there is room, and an
 //! answer that nobody waits for any more is given up between two passes, with its memory.
 
+mod outlet;
 mod shelf;
 #[cfg(test)]
 mod tests;
@@ -19,14 +20,13 @@ use mutirao_engine::session::PASS_TOKENS;
 use mutirao_engine::{EngineError, Generation, Model, Prefill, Step};
 use mutirao_market::session::provider::Event;
 use mutirao_wire::{Job, Token};
+pub(crate) use outlet::{Channel, Fate, Outlet, looks_up};
 use shelf::Shelf;
 pub(crate) use shelf::Who;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
 
 /// Events that wait for a slow link.
 pub(crate) const EVENTS_WAITING: usize = 32;
@@ -36,38 +36,11 @@ pub(crate) const EVENTS_AHEAD: usize = EVENTS_A_ROUND + 5;
 /// Jobs that come during one pass.
 const TASKS_WAITING: usize = 256;
 /// Most events of one seat in one round: ready, a token, the end.
-const EVENTS_A_ROUND: usize = 3;
+pub(crate) const EVENTS_A_ROUND: usize = 3;
 /// Tokens of prompts in a pass in which answers are written too: more would make them stutter.
 const READ_BESIDE: usize = 32;
 /// How long nothing is done when nobody has room for more.
 const NAP: Duration = Duration::from_millis(1);
-
-/// Where an answer goes.
-#[derive(Debug, Clone)]
-pub(crate) struct Outlet {
-    written: mpsc::Sender<Event>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Outlet {
-    /// Into this channel, until `stop` says that nobody listens.
-    pub(crate) fn new(written: mpsc::Sender<Event>, stop: Arc<AtomicBool>) -> Self {
-        Self { written, stop }
-    }
-
-    fn is_open(&self) -> bool {
-        !self.stop.load(Ordering::Relaxed) && !self.written.is_closed()
-    }
-
-    fn has_room(&self) -> bool {
-        self.written.capacity() >= EVENTS_A_ROUND
-    }
-
-    /// Whether there was room.
-    fn tell(&self, event: Event) -> bool {
-        self.written.try_send(event).is_ok()
-    }
-}
 
 /// A job, and for whom it is.
 #[derive(Debug)]
@@ -77,7 +50,7 @@ pub(crate) struct Task {
     pub(crate) prefix: Vec<Token>,
     /// Who may use again what is read for it; nobody, where nobody comes again.
     pub(crate) who: Option<Who>,
-    pub(crate) outlet: Outlet,
+    pub(crate) outlet: Box<dyn Outlet>,
     pub(crate) manners: Arc<Manners>,
     /// Most tokens a second; 0 is no limit.
     pub(crate) pace: u32,
@@ -119,7 +92,7 @@ impl Workshop {
 struct Seat {
     generation: Generation,
     who: Option<Who>,
-    outlet: Outlet,
+    outlet: Box<dyn Outlet>,
     manners: Arc<Manners>,
     /// Tokens of the prompt that need not be read again.
     cached: u32,
@@ -131,25 +104,10 @@ struct Seat {
     due: Instant,
 }
 
-/// What becomes of a seat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Stays,
-    Leaves,
-}
-
 impl Seat {
     /// Whether it takes part in a round now.
     fn is_awake(&self, now: Instant) -> bool {
         self.due <= now && self.outlet.has_room()
-    }
-
-    /// Whether nobody listens any more, or its owner comes first. It does not wait for the owner to
-    /// go: the reader's watchdog is faster, and another machine can go on at once.
-    fn looks_up(&self) -> Fate {
-        let reason = self.manners.reason();
-        let leaves = reason.is_some_and(|why| self.outlet.tell(Event::Leaving(why.words().into())));
-        if leaves || !self.outlet.is_open() { Fate::Leaves } else { Fate::Stays }
     }
 
     /// What it takes of a pass, if readers may have `share` tokens.
@@ -264,7 +222,7 @@ impl Room {
 
     /// One pass for all who have room for its outcome.
     fn round(&mut self) {
-        self.part_with(|seat| seat.looks_up());
+        self.part_with(|seat| looks_up(&*seat.outlet, &seat.manners));
         let began = Instant::now();
         let awake: Vec<bool> = self.seats.iter().map(|seat| seat.is_awake(began)).collect();
         if !awake.contains(&true) {

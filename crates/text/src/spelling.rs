@@ -35,6 +35,15 @@ pub fn of(vocabulary: &Vocabulary) -> Result<Vec<Vec<u8>>, TextError> {
     Ok(words)
 }
 
+/// A spelling as people see it.
+pub fn shown(mut bytes: Vec<u8>) -> Vec<u8> {
+    // The byte itself is one token at most, and has nothing behind it.
+    if bytes.len() > 1 && bytes.first() == Some(&CONTROL) {
+        bytes.remove(0);
+    }
+    bytes
+}
+
 fn put(words: &mut Vec<Vec<u8>>, id: u32, bytes: Vec<u8>) {
     let id = id as usize;
     if words.len() <= id {

@@ -3,6 +3,7 @@
 use crate::form::explained;
 use crate::grammar::Grammars;
 use crate::seal::Seals;
+use crate::spelling;
 use crate::stream::TextStream;
 use crate::template::ChatTemplate;
 use crate::tokens::Vocabulary;
@@ -171,6 +172,15 @@ impl TextStack {
     /// [`TextError::Grammar`] when nothing ends a text, or the tokenizer spells in an unknown way.
     pub fn grammars(&self, ends: &[Token]) -> Result<Grammars, TextError> {
         Grammars::new(&self.vocabulary, ends)
+    }
+
+    /// The bytes of all tokens, by their number, as text is made of them; control tokens as their
+    /// names.
+    ///
+    /// # Errors
+    /// [`TextError::Grammar`] when the tokenizer spells in an unknown way.
+    pub fn spellings(&self) -> Result<Vec<Vec<u8>>, TextError> {
+        Ok(spelling::of(&self.vocabulary)?.into_iter().map(spelling::shown).collect())
     }
 
     /// Reads an answer token by token.

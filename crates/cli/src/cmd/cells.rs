@@ -226,7 +226,7 @@ fn basis_points(percent: &str) -> anyhow::Result<u16> {
 /// Does something with tills.
 pub fn till(node: &Node, command: &TillCommand, printer: Printer) -> anyhow::Result<ExitCode> {
     if let TillCommand::Use { model, tills } = command {
-        let model = node.open(model)?.model.id();
+        let model = node.open(model)?.id();
         let shares: Vec<Share> = tills.iter().map(|text| share(text)).collect::<Result<_, _>>()?;
         node.keep_royalties(model, &shares)?;
         printer.say(format!("paid answers of model {model} give these tills their share"));
@@ -314,7 +314,7 @@ pub fn deed(node: &Node, command: &DeedCommand, printer: Printer) -> anyhow::Res
             printer.object(&json!({ "deeds": all }));
         }
         DeedCommand::Make { model } => {
-            let model = node.open(model)?.model.id();
+            let model = node.open(model)?.id();
             let deed = register(&mut purse, &mut reach, model, printer)?;
             printer.say(format!("deed {} to model {model}", deed.0));
             printer.object(&json!({ "deed": deed.0.hex(), "model": model.to_string() }));
@@ -372,7 +372,7 @@ pub fn publish(
     let royalty = basis_points(&publish.royalty)?;
     let ancestors: Vec<Share> =
         publish.made_from.iter().map(|text| share(text)).collect::<Result<_, _>>()?;
-    let model = node.open(&publish.model)?.model.id();
+    let model = node.open(&publish.model)?.id();
     let (mut purse, mut reach) = desk(node, printer).caught_up()?;
     let known = &purse.wallet().book().deeds;
     ensure!(

@@ -136,6 +136,7 @@ fn question(text: &str) -> Question {
         max_tokens: 512,
         stop: Vec::new(),
         form: Form::default(),
+        logprobs: None,
         raw: false,
     }
 }

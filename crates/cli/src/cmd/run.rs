@@ -109,6 +109,7 @@ async fn ask(
         max_tokens: run.max_tokens,
         stop: run.stop.clone(),
         form: form(run)?,
+        logprobs: None,
         raw: false,
     };
     let mut reasons = serde_json::Value::Null;

@@ -148,6 +148,7 @@ impl Request {
         let none = Options::default();
         let options = self.fields.options.as_ref().unwrap_or(&none);
         Ok(Some(Ask {
+            logprobs: None,
             model: self.model().to_owned(),
             messages,
             sampling: options.sampling()?,

@@ -2,6 +2,7 @@
 
 use super::reply::{Head, ending, provenance, usage};
 use super::request::{ChatRequest, Content, Said, Stop, StreamOptions, read};
+use super::score::of_completion;
 use super::{data, streamed};
 use crate::backend::{Answer, Ask};
 use crate::door::Door;
@@ -45,7 +46,7 @@ struct Request {
     presence_penalty: Option<f64>,
     frequency_penalty: Option<f64>,
     logit_bias: Option<Value>,
-    logprobs: Option<u32>,
+    logprobs: Option<u8>,
     echo: Option<bool>,
     suffix: Option<String>,
 }
@@ -73,7 +74,7 @@ impl Request {
         (chat.stream, chat.stream_options) = (self.stream, self.stream_options);
         (chat.presence_penalty, chat.frequency_penalty) =
             (self.presence_penalty, self.frequency_penalty);
-        chat.logprobs = self.logprobs.map(|_| true);
+        (chat.logprobs, chat.top_logprobs) = (self.logprobs.map(|_| true), self.logprobs);
         Ok(chat)
     }
 }
@@ -114,6 +115,7 @@ impl Completion {
 
     fn whole(&self, answer: &Answer, lost: &[Loss]) -> Value {
         let mut object = self.object(&answer.text, Some(ending(answer)));
+        object["choices"][0]["logprobs"] = of_completion(answer.logprobs.as_deref());
         object["usage"] = usage(answer);
         object["mutirao"] = provenance(answer, lost);
         object
@@ -144,6 +146,7 @@ impl Words for Completion {
 
     fn closing(&self, answer: &Answer, lost: &[Loss]) -> Vec<String> {
         let mut closing = self.object("", Some(ending(answer)));
+        closing["choices"][0]["logprobs"] = of_completion(answer.logprobs.as_deref());
         closing["mutirao"] = provenance(answer, lost);
         self.head.end("text_completion", &closing, answer, self.wants_usage)
     }

@@ -3,6 +3,7 @@
 
 use crate::backend::{Answer, Checked, Payment};
 use crate::error::ApiError;
+use crate::openai::score::of_chat;
 use crate::telling::{Loss, Words};
 use mutirao_wire::form::Call;
 use mutirao_wire::{Finish, PeerKey};
@@ -148,7 +149,7 @@ impl Head {
             &json!([{
                 "index": 0,
                 "message": self.message(answer),
-                "logprobs": null,
+                "logprobs": of_chat(answer.logprobs.as_deref()),
                 "finish_reason": ending(answer),
             }]),
         );
@@ -198,6 +199,7 @@ impl Words for Chunks {
 
     fn closing(&self, answer: &Answer, lost: &[Loss]) -> Vec<String> {
         let mut closing = self.head.chunk(&json!({}), Some(ending(answer)));
+        closing["choices"][0]["logprobs"] = of_chat(answer.logprobs.as_deref());
         closing["mutirao"] = provenance(answer, lost);
         self.head.end("chat.completion.chunk", &closing, answer, self.wants_usage)
     }

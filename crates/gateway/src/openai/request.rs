@@ -5,6 +5,7 @@ use crate::backend::Ask;
 use crate::error::ApiError;
 use crate::form::{SaidCall, SaidFunction, Wanted};
 use crate::guard::Caller;
+use crate::openai::score::TOP_MAX;
 use axum::http::StatusCode;
 use mutirao_wire::Sampling;
 use mutirao_wire::bundle::Message;
@@ -87,6 +88,7 @@ pub struct ChatRequest {
     pub(super) frequency_penalty: Option<f64>,
     pub(super) logit_bias: Option<Value>,
     pub(super) logprobs: Option<bool>,
+    pub(super) top_logprobs: Option<u8>,
     pub(super) response_format: Option<Value>,
     pub(super) tools: Option<Value>,
     pub(super) tool_choice: Option<Value>,
@@ -154,9 +156,27 @@ impl ChatRequest {
             max_tokens,
             stop: Stop::texts(self.stop.as_ref())?,
             form: self.wanted().form()?,
+            logprobs: self.logprobs()?,
             caller: Caller::Owner,
             raw: false,
         })
+    }
+
+    /// How many other tokens are to be named at each place, if any probability is wanted.
+    fn logprobs(&self) -> Result<Option<u8>, ApiError> {
+        let top = self.top_logprobs.unwrap_or(0);
+        if top > TOP_MAX {
+            let message = format!("top_logprobs is {top}; 0 to {TOP_MAX} is taken");
+            return Err(ApiError::parameter("top_logprobs", message));
+        }
+        match self.logprobs.unwrap_or(false) {
+            true => Ok(Some(top)),
+            false if top > 0 => {
+                let message = "top_logprobs wants logprobs to be true";
+                Err(ApiError::parameter("top_logprobs", message))
+            }
+            false => Ok(None),
+        }
     }
 
     fn wanted(&self) -> Wanted<'_> {
@@ -175,7 +195,6 @@ impl ChatRequest {
             (self.n.unwrap_or(1) != 1, "n", "one answer at a time"),
             (some(&self.functions), "functions", "functions are called tools now"),
             (some(&self.logit_bias), "logit_bias", "logit_bias is not supported"),
-            (self.logprobs == Some(true), "logprobs", "logprobs are not supported yet"),
             (penalty(self.presence_penalty), "presence_penalty", "penalties are not supported"),
             (penalty(self.frequency_penalty), "frequency_penalty", "penalties are not supported"),
         ];

@@ -59,6 +59,7 @@ pub fn question(model: &str, turn: usize) -> Question {
         max_tokens: TOKENS,
         stop: Vec::new(),
         form: Form::default(),
+        logprobs: None,
         raw: false,
     }
 }

@@ -5,16 +5,15 @@ use super::{Notice, Question};
 use crate::assemble::Node;
 use crate::carry::{Carried, Heard};
 use crate::clock::Clock;
-use crate::models::Opened;
-use mutirao_engine::Replay;
-use mutirao_engine::run::Checker;
+use crate::mind::{Judge, Letters, MindError, Opened};
+use mutirao_market::audit::Replay;
 use mutirao_market::measure::Times;
 use mutirao_market::session::client::{
     Action, Attempt, Client, Event, Outcome, Policy, SessionError,
 };
 use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
 use mutirao_net::Ticket;
-use mutirao_text::{StopFinder, TextStream};
+use mutirao_text::StopFinder;
 use mutirao_wire::bundle::Evidence;
 use mutirao_wire::{Amount, ChannelId, Digest, Finish, Job, PeerKey, SignedOffer, Token};
 use std::collections::BTreeMap;
@@ -31,8 +30,10 @@ enum Arrived {
     Event(Event),
     /// Somebody offers late; nothing when nobody will any more.
     Late(Option<Vec<SignedOffer>>),
+    /// A replay cannot be done.
+    Unjudged(MindError),
     /// A replay is done; what was found right need not be checked again.
-    Replayed(Option<Box<Checker>>, Event),
+    Replayed(Option<Box<dyn Judge>>, Event),
 }
 
 pub(super) struct Conduct<'a> {
@@ -41,7 +42,7 @@ pub(super) struct Conduct<'a> {
     errand: &'a Errand,
     clock: Clock,
     watch: &'a mut (dyn FnMut(Notice) + Send),
-    stream: Option<TextStream>,
+    stream: Option<Box<dyn Letters>>,
     stops: Option<StopFinder>,
     text: String,
     speaking: Option<PeerKey>,
@@ -50,7 +51,7 @@ pub(super) struct Conduct<'a> {
     report: mpsc::Sender<Arrived>,
     local: Vec<Event>,
     evidence: Option<PathBuf>,
-    checker: Option<Box<Checker>>,
+    checker: Option<Box<dyn Judge>>,
     /// When the last token came, and how long each provider took between two.
     last: Option<Instant>,
     between: BTreeMap<PeerKey, Times>,
@@ -71,7 +72,7 @@ impl<'a> Conduct<'a> {
             errand,
             clock: errand.clock,
             watch,
-            stream: Some(opened.text.stream()),
+            stream: Some(opened.mind().letters()),
             stops: Some(StopFinder::new(&question.stop)),
             text: String::new(),
             speaking: None,
@@ -99,7 +100,7 @@ impl<'a> Conduct<'a> {
             self.hear(late);
         }
         loop {
-            let event = self.next_event(&client).await;
+            let event = self.next_event(&client).await?;
             for action in client.handle(self.clock.now(), event) {
                 match action {
                     Action::Done(outcome) => return Ok(self.done(*outcome)),
@@ -110,14 +111,15 @@ impl<'a> Conduct<'a> {
         }
     }
 
-    async fn next_event(&mut self, client: &Client) -> Event {
+    async fn next_event(&mut self, client: &Client) -> Result<Event, AskError> {
         if let Some(event) = self.local.pop() {
-            return event;
+            return Ok(event);
         }
         let patience = client.timer().map_or(std::time::Duration::MAX, |at| self.clock.until(at));
-        match tokio::time::timeout(patience, self.inbox.recv()).await {
+        Ok(match tokio::time::timeout(patience, self.inbox.recv()).await {
             Err(_) | Ok(None) => Event::Tick,
             Ok(Some(Arrived::Event(event))) => event,
+            Ok(Some(Arrived::Unjudged(error))) => return Err(error.into()),
             Ok(Some(Arrived::Replayed(checker, event))) => {
                 self.checker = checker;
                 event
@@ -131,7 +133,7 @@ impl<'a> Conduct<'a> {
                 self.links.insert(attempt, carried);
                 Event::Connected(attempt)
             }
-        }
+        })
     }
 
     /// Passes on what latecomers offer.
@@ -263,20 +265,24 @@ impl<'a> Conduct<'a> {
         let begun = self.checker.take().filter(|begun| tokens.starts_with(begun.checked()));
         let mut checker = match begun {
             Some(begun) => begun,
-            None => Box::new(Checker::new(self.opened.model.clone(), job.clone())?),
+            None => self.opened.mind().judge(job)?,
         };
-        let (report, threads) = (self.report.clone(), self.node.threads());
+        let report = self.report.clone();
         tokio::task::spawn_blocking(move || {
             let upto = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
             let rest = tokens.get(checker.checked().len()..).unwrap_or_default();
-            let ran = match (checker.check(rest, &*threads), finish) {
-                (Replay::Exact, Some(finish)) => checker.ends(finish),
+            let ran = match (checker.check(rest), finish) {
+                (Ok(Replay::Exact), Some(finish)) => checker.ends(finish),
                 (ran, _) => ran,
             };
             let diverges = match ran {
-                Replay::Exact => None,
-                Replay::Diverges { index, .. } => Some(index),
-                Replay::WrongFinish { .. } => Some(upto),
+                Ok(Replay::Exact) => None,
+                Ok(Replay::DivergesAt(index)) => Some(index),
+                Ok(Replay::WrongFinish) => Some(upto),
+                Err(error) => {
+                    let _ = report.blocking_send(Arrived::Unjudged(error));
+                    return;
+                }
             };
             // A checker that met a lie goes with the lie: it would say the same of honest tokens.
             let honest = diverges.is_none().then_some(checker);
@@ -287,7 +293,7 @@ impl<'a> Conduct<'a> {
     }
 
     fn done(&mut self, outcome: Outcome) -> (Outcome, String) {
-        let rest = self.stream.take().map(TextStream::finish).unwrap_or_default();
+        let rest = self.stream.take().map(|stream| stream.finish()).unwrap_or_default();
         if let Some(mut stops) = self.stops.take() {
             let found = stops.push(&rest);
             let held = if found.stopped { String::new() } else { stops.finish() };

@@ -7,7 +7,8 @@ use crate::carry;
 use crate::clock::Clock;
 use crate::files::FileError;
 use crate::keys::KeyError;
-use crate::models::{ModelError, Opened};
+use crate::mind::{MindError, Opened};
+use crate::models::ModelError;
 use crate::peers::PeersError;
 use crate::serve::Counter;
 use crate::standing::StandingFile;
@@ -17,7 +18,6 @@ use mutirao_market::session::client::{Means, SessionError};
 use mutirao_market::session::frame::{ClientFrame, ProviderFrame};
 use mutirao_net::memory::Hub;
 use mutirao_net::{Net, NetError, Ticket};
-use mutirao_text::TextError;
 use mutirao_wire::{Amount, Digest, Job, PeerKey, Privacy, SignedOffer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -39,9 +39,9 @@ pub enum AskError {
     /// The job does not fit the model.
     #[error(transparent)]
     Job(#[from] mutirao_engine::JobError),
-    /// The messages cannot be rendered.
+    /// The messages cannot be rendered, or the model is not there any more.
     #[error(transparent)]
-    Text(#[from] TextError),
+    Mind(#[from] MindError),
     /// The keys cannot be opened.
     #[error(transparent)]
     Key(#[from] KeyError),

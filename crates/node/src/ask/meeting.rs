@@ -7,7 +7,7 @@ use super::errand::{AskError, Asker, OFFERS_LIMIT, alone, circle, fetch_offers};
 use crate::assemble::Node;
 use crate::clock::Clock;
 use crate::files::FileError;
-use crate::models::Opened;
+use crate::mind::Opened;
 use crate::standing::StandingFile;
 use mutirao_net::{Net, NetError, Ticket};
 use mutirao_wire::{PeerKey, Privacy, SignedOffer};

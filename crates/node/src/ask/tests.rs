@@ -45,6 +45,7 @@ pub(super) fn question(content: &str, max_tokens: u32) -> Question {
         max_tokens,
         stop: Vec::new(),
         form: Form::default(),
+        logprobs: None,
         raw: false,
     }
 }

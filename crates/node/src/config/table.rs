@@ -106,6 +106,18 @@ pub const SETTINGS: &[Setting] = &[
         "0",
         "watts of this machine at full load, where its processor does not tell; 0 is unknown",
     ),
+    setting(
+        "sandbox",
+        "MUTIRAO_SANDBOX",
+        "true",
+        "open models in processes of their own, without network, keys or other files",
+    ),
+    setting(
+        "worker_memory",
+        "MUTIRAO_WORKER_MEMORY",
+        "0",
+        "most MiB of memory that such a process may have; 0 is by the size of the model",
+    ),
     setting("wallet", "MUTIRAO_WALLET", "main", "which wallet of this home"),
     setting(
         "password_file",

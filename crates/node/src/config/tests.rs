@@ -4,7 +4,8 @@ use super::*;
 
 fn home() -> Home {
     let caches = crate::caches::Caches::find(|_| None);
-    Home { config: "/home/ana/.config/mutirao".into(), data: "/home/ana/data".into(), caches }
+    let (config, data) = ("/home/ana/.config/mutirao".into(), "/home/ana/data".into());
+    Home { config, data, caches, program: None }
 }
 
 #[test]

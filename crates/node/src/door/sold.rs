@@ -22,7 +22,7 @@ impl Node {
     }
 
     fn id_of(&self, name: &str) -> Result<ModelId, AskError> {
-        Ok(self.open(name)?.model.id())
+        Ok(self.open(name)?.id())
     }
 
     /// The payee's terms for a request.

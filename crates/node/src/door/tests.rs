@@ -3,6 +3,7 @@
 mod completions;
 mod forms;
 mod line;
+mod numbers;
 mod ollama;
 mod paid;
 mod responses;
@@ -358,7 +359,7 @@ async fn what_cannot_be_done_is_refused_by_its_name_and_never_ignored() {
     let house = House::new(|_| {});
     let refused: [(&str, Value); 10] = [
         ("n", json!(2)),
-        ("logprobs", json!(true)),
+        ("top_logprobs", json!(2)),
         ("logit_bias", json!({ "5": 1 })),
         ("presence_penalty", json!(0.5)),
         ("temperature", json!(9)),

@@ -53,7 +53,7 @@ impl Node {
         wrong: &mut dyn FnMut(&Example, &str),
     ) -> Result<VillageCard, LearnError> {
         let package = self.models().package(&order.model)?;
-        let opened = self.open(&order.model)?;
+        let opened = self.open_here(&order.model)?;
         let tokenizer = tokens::read(&package.tokenizer)?;
         let recipe = Recipe::village(order.steps);
         // The card describes this shape, so a model of another one has none.

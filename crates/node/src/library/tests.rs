@@ -68,8 +68,8 @@ fn another_model(folder: &Path) -> (ModelId, Vec<(FileName, Vec<u8>)>) {
     for (name, content) in &files {
         std::fs::write(place.join(name.as_str()), content).expect("written");
     }
-    let opened = models.open(&place.to_string_lossy()).expect("it is a model");
-    (opened.model.id(), files)
+    let site = models.find(&place.to_string_lossy()).expect("it is there");
+    (site.weights().expect("it is a model").0.id(), files)
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn bytes_that_changed_behind_the_systems_back_are_found_by_the_digest() {
     forge(folder, |_| {});
     let (_, pack) = open(folder).expect("nothing shows from outside");
     assert!(!pack.is_whole(&Serial) && !pack.is_whole(&Serial));
-    pack.discard();
+    discard(folder);
     assert!(opened(folder).1.expect("a new one").is_whole(&Serial));
 }
 
@@ -170,8 +170,9 @@ fn a_model_file_that_is_none_is_refused_and_not_packed() {
 fn the_embedded_model_and_models_elsewhere_are_not_packed() {
     let place = tempfile::tempdir().expect("a folder");
     let models = Models::new(place.path());
-    models.open(VILLAGE).expect("opened");
+    models.find(VILLAGE).and_then(|site| site.weights()).expect("opened");
     let elsewhere = folder(9);
-    let _ = models.open(&elsewhere.path().to_string_lossy());
+    let site = models.find(&elsewhere.path().to_string_lossy()).expect("it is there");
+    let _ = site.weights();
     assert!(!has(elsewhere.path(), PACK_FILE), "nothing is written there");
 }

@@ -51,12 +51,16 @@ fn the_same_weights_from_gguf_and_from_safetensors_have_one_root_and_say_the_sam
         .import(&path.to_string_lossy(), Some("listed"), Profile::W8, &mut |_| {})
         .expect("imported");
     // Everything that the id depends on is said in both, so not only the root is the same.
-    assert_eq!(imported.converted.id, village.model.id());
+    assert_eq!(imported.converted.id, village.id());
     let other = node.open("listed").expect("opened");
     for text in ["What is 17 + 25?", "Quem mora na casa azul?", "x\ny", "Tell me a story."] {
-        let prompt = village.text.encode(text).expect("tokens");
-        assert_eq!(other.text.encode(text).expect("tokens"), prompt);
-        assert_eq!(said(&other.model, &prompt), said(&village.model, &prompt), "{text}");
+        let prompt = village.mind().encode(text).expect("tokens");
+        assert_eq!(other.mind().encode(text).expect("tokens"), prompt);
+        assert_eq!(
+            said(&other.as_here().model, &prompt),
+            said(&village.as_here().model, &prompt),
+            "{text}"
+        );
     }
 }
 
@@ -69,7 +73,7 @@ fn a_gguf_model_in_several_files_is_found_by_any_of_them_and_by_their_folder() {
     for (part, bytes) in (1..).zip(village_as_gguf().split(3)) {
         std::fs::write(name(part), bytes).expect("written");
     }
-    let village = node.open(VILLAGE).expect("the village").model.id();
+    let village = node.open(VILLAGE).expect("the village").id();
     for (at, path) in [name(1), name(3), folder.path().to_owned()].into_iter().enumerate() {
         let (path, here) = (path.to_string_lossy().into_owned(), format!("split{at}"));
         let imported = node.import(&path, Some(&here), Profile::W8, &mut |_| {});
@@ -105,7 +109,7 @@ fn shards_on_one_and_two_threads_are_the_model_of_the_whole_file() {
         imported.converted.id
     });
     assert_eq!(ids[0], ids[1]);
-    let village = place.node("whole", |_| {}).open(VILLAGE).expect("the village").model.id();
+    let village = place.node("whole", |_| {}).open(VILLAGE).expect("the village").id();
     assert_eq!(ids[0], village);
 }
 
@@ -150,10 +154,10 @@ fn a_pulled_directory_is_converted_once_and_opened_as_converted() {
     for (name, content) in node.models().embedded() {
         std::fs::write(kept.join(name.as_str()), content).expect("written");
     }
-    let id = node.open("old").expect("opened").model.id();
+    let id = node.open("old").expect("opened").id();
     std::fs::remove_file(kept.join("model.safetensors")).expect("removed");
-    let again = Models::new(&node.config().data_dir).open("old").expect("opened as converted");
-    assert_eq!(again.model.id(), id);
+    let again = node.open_anew("old").expect("opened as converted");
+    assert_eq!(again.id(), id);
 }
 
 #[test]

@@ -39,6 +39,7 @@ fn ask(node: &Node, content: &str, max_tokens: u32) -> Answered {
         max_tokens,
         stop: Vec::new(),
         form: Form::default(),
+        logprobs: None,
         raw: false,
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");

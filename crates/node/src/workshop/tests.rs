@@ -5,6 +5,8 @@ use crate::manners::{Facts, Reason, Rules};
 use mutirao_engine::pool::Serial;
 use mutirao_engine::testing::{Dice, Recipe, small_shape};
 use mutirao_wire::{Digest, Finish, OpSet, Sampling};
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::mpsc;
 
 /// What a test sees of one job.
 struct Seen {
@@ -43,7 +45,7 @@ impl Place {
     fn submit(&self, job: Job, who: Who, pace: u32) -> Seen {
         let (written, events) = mpsc::channel(EVENTS_WAITING);
         let stop = Arc::new(AtomicBool::new(false));
-        let outlet = Outlet::new(written, stop.clone());
+        let outlet = Box::new(Channel::new(written, stop.clone()));
         let (prefix, manners, who) = (Vec::new(), self.manners.clone(), Some(who));
         self.workshop.submit(Task { job, prefix, who, outlet, manners, pace });
         Seen { events, stop }

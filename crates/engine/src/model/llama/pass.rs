@@ -135,6 +135,19 @@ impl<'a> Pass<'a> {
         ends
     }
 
+    /// Visits the last state of every token, as the output layer would read it, up to the first one
+    /// that trapped; the index of that one.
+    pub(crate) fn states(&self, visit: &mut dyn FnMut(&[i32])) -> Option<usize> {
+        let end = self.trapped(1).first().copied().flatten();
+        let Norm { gain, scales } = &self.network.final_norm;
+        let mut state = vec![0; self.hidden()];
+        for row in self.residual.chunks_exact(self.hidden()).take(end.unwrap_or(usize::MAX)) {
+            self.kernels.normalise(row, gain, *scales, self.network.epsilon, &mut state);
+            visit(&state);
+        }
+        end
+    }
+
     /// The first token of each part that trapped.
     fn trapped(&self, parts: usize) -> Vec<Option<usize>> {
         let mut ends = vec![None; parts];

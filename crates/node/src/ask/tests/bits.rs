@@ -25,7 +25,8 @@ fn answer_with(opened: &Opened, question: &Question, road: Road, pool: &Threads)
     let job = job(opened, question).expect("a job");
     let kernels = (road.kernels)();
     let mut generation =
-        Generation::with_kernels(opened.model.clone(), job, Vec::new(), kernels).expect("it fits");
+        Generation::with_kernels(opened.as_here().model.clone(), job, Vec::new(), kernels)
+            .expect("it fits");
     while generation.prefill(road.chunk, pool).expect("it reads") != Prefill::Ready {}
     while let Step::Token(_) = generation.next(pool) {}
     generation.answer().to_vec()
@@ -34,7 +35,7 @@ fn answer_with(opened: &Opened, question: &Question, road: Road, pool: &Threads)
 /// Compares every chunk size in `chunks` of each prompt's number with the reference.
 fn compare_chunkings(chunks_of: impl Fn(usize) -> Vec<usize>) {
     let place = Place::new();
-    let opened = place.node("one", |_| {}).models().open("village").expect("the village");
+    let opened = place.node("one", |_| {}).open_anew("village").expect("the village");
     let pools = [Threads::new(1), Threads::new(2)];
     for (number, question) in fifty(&opened).iter().enumerate() {
         let right = answer(&opened, question, REFERENCE);
@@ -51,7 +52,7 @@ fn compare_chunkings(chunks_of: impl Fn(usize) -> Vec<usize>) {
 #[test]
 fn the_fifty_prompts_have_65_to_200_tokens_and_answers() {
     let place = Place::new();
-    let opened = place.node("one", |_| {}).models().open("village").expect("the village");
+    let opened = place.node("one", |_| {}).open_anew("village").expect("the village");
     let prompts: Vec<usize> = fifty(&opened)
         .iter()
         .map(|question| job(&opened, question).expect("a job").prompt.len())
@@ -92,7 +93,7 @@ fn fifty_prompts_give_the_same_bits_over_the_network_and_here() {
         });
         client.join(&providing.ticket()).await.expect("joined");
         let here = place.node("here", |_| {});
-        let opened = here.models().open("village").expect("the village");
+        let opened = here.open_anew("village").expect("the village");
         for (number, question) in fifty(&opened).iter().enumerate() {
             let far = client.ask(question, &mut |_| {}).await.expect("an answer");
             let near = here.ask(question, &mut |_| {}).await.expect("an answer");
@@ -124,7 +125,7 @@ async fn broken(circle: &Circle, opened: &Opened, asked: &Question, after: usize
 #[test]
 fn fifty_prompts_give_the_same_bits_after_a_provider_died_in_the_middle() {
     let place = Place::new();
-    let opened = place.node("one", |_| {}).models().open("village").expect("the village");
+    let opened = place.node("one", |_| {}).open_anew("village").expect("the village");
     let opened = &opened;
     let taken_over = runtime().block_on(async {
         let mut taken_over = 0;

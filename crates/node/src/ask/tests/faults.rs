@@ -24,7 +24,7 @@ fn an_unknown_model_an_empty_circle_and_a_vanished_peer_are_clear_errors() {
         let error = node.ask(&question("hello", 8), &mut |_| {}).await.expect_err("nobody");
         assert!(matches!(error, AskError::EmptyCircle), "{error}");
 
-        let opened = node.models().open("village").expect("the village");
+        let opened = node.open_anew("village").expect("the village");
         let circle = Circle::new(&place, &opened, 1, 0);
         let provider = *circle.tickets.keys().next().expect("one provider");
         circle.hub.silence(&provider);
@@ -40,7 +40,7 @@ fn an_unknown_model_an_empty_circle_and_a_vanished_peer_are_clear_errors() {
 fn who_fell_silent_is_not_waited_for_again_until_nobody_else_is_left() {
     // spec: SESSION-5.6
     let place = Place::new();
-    let opened = place.node("one", |_| {}).models().open("village").expect("the village");
+    let opened = place.node("one", |_| {}).open_anew("village").expect("the village");
     runtime().block_on(async {
         let circle = Circle::new(&place, &opened, 2, 0);
         let keys: Vec<PeerKey> = circle.tickets.keys().copied().collect();
@@ -85,7 +85,7 @@ fn a_stop_string_ends_the_answer_and_the_receipt_says_where() {
 #[test]
 fn checked_answers_are_replayed_whole_before_they_count() {
     let place = Place::new();
-    let opened = place.node("one", |_| {}).models().open("village").expect("the village");
+    let opened = place.node("one", |_| {}).open_anew("village").expect("the village");
     runtime().block_on(async {
         let mut circle = Circle::new(&place, &opened, 2, 0);
         circle.client = place.node("client", |config| {

@@ -38,7 +38,7 @@ impl Net for Late {
 fn the_only_provider_that_lives_may_be_the_one_that_was_late() {
     // spec: SESSION-5.7
     let place = Place::new();
-    let opened = place.node("one", |_| {}).models().open("village").expect("the village");
+    let opened = place.node("one", |_| {}).open_anew("village").expect("the village");
     let asked = question("What is 17 + 25?", 64);
     runtime().block_on(async {
         let circle = Circle::new(&place, &opened, 2, 40);

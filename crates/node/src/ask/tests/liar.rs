@@ -45,7 +45,7 @@ async fn lie(counter: Arc<Counter>, link: Link) {
 }
 
 fn forge(counter: &Counter, job: Job, prefix: Vec<Token>) -> Vec<Event> {
-    let model = counter.model.clone();
+    let model = counter.mind.as_here().expect("in this process").model.clone();
     let mut generation = Generation::with_prefix(model, job, prefix).expect("it fits");
     let mut events = vec![Event::Ready];
     loop {
@@ -105,7 +105,7 @@ const STORY: &str = "Tell me a story about a fox and a bell.";
 #[test]
 fn in_checked_mode_a_lie_is_never_shown_and_an_honest_provider_goes_on() {
     let place = Place::new();
-    let opened = place.node("one", |_| {}).models().open("village").expect("the village");
+    let opened = place.node("one", |_| {}).open_anew("village").expect("the village");
     runtime().block_on(async {
         let village = village(&place, &opened, Mode::Checked);
         praise(&village);
@@ -129,7 +129,7 @@ fn in_checked_mode_a_lie_is_never_shown_and_an_honest_provider_goes_on() {
 #[test]
 fn in_streamed_mode_a_lie_that_was_shown_ends_with_evidence_that_a_stranger_accepts() {
     let place = Place::new();
-    let opened = place.node("one", |_| {}).models().open("village").expect("the village");
+    let opened = place.node("one", |_| {}).open_anew("village").expect("the village");
     runtime().block_on(async {
         let village = village(&place, &opened, Mode::Streamed);
         praise(&village);

@@ -208,7 +208,7 @@ fn who_asks_for_other_royalties_than_the_creator_published_is_not_paid() {
     let town = Town::new();
     let seller = town.seller("one", |_| {});
     let client = town.client("client", 90_000, &[&seller]);
-    let model = client.open(crate::models::VILLAGE).expect("the village").model.id();
+    let model = client.open(crate::models::VILLAGE).expect("the village").id();
     let share = Share { till: CellId(Digest([7; 32])), basis_points: 500 };
     client.keep_royalties(model, &[share]).expect("kept");
     assert_eq!(client.royalties(model).expect("read"), [share]);

@@ -56,7 +56,7 @@ async fn what_a_completion_cannot_do_is_refused_by_its_name() {
         ("suffix", json!("the end"), "echo"),
         ("best_of", json!(3), "echo"),
         ("n", json!(2), "n"),
-        ("logprobs", json!(3), "logprobs"),
+        ("logprobs", json!(21), "top_logprobs"),
     ];
     for (field, value, named) in refused {
         let mut body = json!({ "model": "village", "prompt": "Once" });

@@ -204,7 +204,7 @@ fn a_door_that_forgot_a_channel_is_shown_it_again() {
 fn a_door_that_leaves_out_what_the_creator_published_gets_nothing() {
     let shop = Shop::new(|_| {});
     let buyer = shop.buyer("buyer", 50_000);
-    let model = buyer.open(crate::models::VILLAGE).expect("the village").model.id();
+    let model = buyer.open(crate::models::VILLAGE).expect("the village").id();
     let share = Share { till: CellId(Digest([7; 32])), basis_points: 500 };
     buyer.keep_royalties(model, &[share]).expect("kept");
     let error = shop.fetch(&buyer, &story(20)).expect_err("other royalties");

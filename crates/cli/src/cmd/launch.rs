@@ -94,12 +94,22 @@ fn show(start: &Start, printer: Printer) {
     for (name, value) in &start.variables {
         printer.say(format!("export {name}='{value}'"));
     }
-    printer.say([std::slice::from_ref(&start.program), &start.words].concat().join(" "));
+    let words = start.words.iter().map(|word| quoted(word));
+    printer.say([start.program.clone()].into_iter().chain(words).collect::<Vec<_>>().join(" "));
     printer.object(&json!({
         "program": start.program,
         "words": start.words,
         "variables": start.variables.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
     }));
+}
+
+/// As a shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "-_./:=".contains(letter);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
 }
 
 impl Place {

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 /// What stands where a program would: it asks the door that it was told of.
 const PROGRAM: &str = r#"#!/bin/sh
-printf '%s\\n' "$*" "$OPENAI_MODEL" "$OPENCODE_CONFIG_CONTENT"
+printf '%s\n' "$*" "$OPENAI_MODEL" "$OPENCODE_CONFIG_CONTENT"
 python3 - <<'END'
 import json, os, urllib.request
 said = [{"role": "user", "content": "What is 2 + 2?"}]
@@ -50,7 +50,10 @@ fn any_command_is_launched_and_one_that_is_not_there_is_named() {
 #[test]
 fn what_a_program_would_be_told_can_be_seen() {
     let person = Person::new();
-    let told = person.json(&["launch", "--config", "codex"]);
+    // Behind the program every word is its own.
+    let output = person.run(&["--json", "launch", "--config", "codex", "--json"]);
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(told["words"].as_array().and_then(|words| words.last()), Some(&"--json".into()));
     assert_eq!(told["program"], "codex");
     assert!(told["variables"]["OPENAI_API_KEY"].is_string(), "{told}");
 }

@@ -10,6 +10,7 @@ use mutirao_wire::Decode;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -133,7 +134,7 @@ impl Live {
 fn spawn(means: &Means) -> std::io::Result<(Child, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
     let mut command = Command::new(&means.program);
-    command.arg("worker").env_clear().stdout(Stdio::null());
+    command.arg0("mutirao").arg("worker").env_clear().stdout(Stdio::null());
     let log = crate::config::LOG_ENVIRONMENT;
     if let Ok(filter) = std::env::var(log) {
         command.env(log, filter);

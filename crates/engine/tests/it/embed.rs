@@ -40,10 +40,11 @@ fn a_text_that_begins_as_another_has_another_embedding() {
 
 #[test]
 fn nothing_and_a_token_that_traps_have_no_embedding() {
-    let model = model(7);
+    let shape = small_shape();
+    let model = Arc::new(Model::from_bytes(&trapping_model(7, &shape)).expect("a model file"));
     let embed = |text: &[_]| Session::new(model.clone()).embed(text, &Serial);
     assert_eq!(embed(&[]), Err(EngineError::Empty));
     let mut text = Dice::new(2).tokens(9, 127);
-    text[4] = trap_token(&small_shape());
+    text[4] = trap_token(&shape);
     assert_eq!(embed(&text), Err(EngineError::Trap { position: 4 }));
 }

@@ -44,7 +44,7 @@ echo "lan: who does not ask to be found is not found"
 
 provide 4002 --discoverable
 key=$(sed -n 's/.*"provider":"\([^"]*\)".*/\1/p' "$place/ticket.json")
-two discover --seconds 2 --json >"$place/found.json"
+two discover --seconds 5 --json >"$place/found.json"
 for words in "\"key\":\"$key\"" '"name":"village"' '"10.9.0.1:4002"' '"in_circle":false'; do
   grep -qF "$words" "$place/found.json" || fail "$words is not in $(cat "$place/found.json")"
 done
@@ -61,9 +61,10 @@ stop -KILL
 ip netns exec one ip addr flush dev eth0
 ip netns exec one ip addr add 10.9.0.77/24 dev eth0
 provide 4077 --discoverable
-answers || fail "a node that moved is not found again"
+# Multicast may be lost, and is asked again as a person would.
+answers || answers || fail "a node that moved is not found again"
 answers || fail "its new address is not remembered"
-two discover --seconds 2 --json >"$place/found.json"
+two discover --seconds 5 --json >"$place/found.json"
 grep -q '"in_circle":true,"moved":false' "$place/found.json" || fail "$(cat "$place/found.json")"
 echo "lan: it moved, and is found again by its key"
 echo "lan: passed"

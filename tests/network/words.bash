@@ -15,3 +15,9 @@ said() {
   done
   fail "nothing was said in ${1##*/}"
 }
+# at <home> <word...>: the program, with somebody's home.
+at() {
+  local home=$1
+  shift
+  "$MUTIRAO" --data-dir "$place/$home" "$@"
+}

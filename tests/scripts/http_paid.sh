@@ -12,12 +12,6 @@ running=()
 trap 'kill -KILL "${running[@]}" 2>/dev/null || true; rm -rf "$place"' EXIT
 export MUTIRAO_WALLET_PASSWORD="the password of everybody here" MUTIRAO_THREADS=1
 
-# at <home> <word...>: the program, with somebody's home.
-at() {
-  local home=$1
-  shift
-  "$MUTIRAO" --data-dir "$place/$home" "$@"
-}
 # post <file> <header> <body>: the status; what was said in files.
 post() {
   curl --silent --output "$1" --dump-header "$1.head" --write-out '%{http_code}' --header "$2" \

@@ -23,12 +23,6 @@ running=()
 trap 'kill -KILL "${running[@]}" 2>/dev/null || true; rm -rf "$place"' EXIT
 export MUTIRAO_WALLET_PASSWORD="the password of everybody here" MUTIRAO_THREADS=1
 
-# at <home> <word...>: the program, with somebody's home.
-at() {
-  local home=$1
-  shift
-  "$MUTIRAO" --data-dir "$place/$home" "$@"
-}
 
 # 1. A ledger, a shop, eight buyers and fifteen keys; one client is the owner's.
 "$MUTIRAO" --data-dir "$place/keeper" --json chain run --gather-ms 20 --listen 127.0.0.1:0 --http 127.0.0.1:0 \

@@ -10,7 +10,7 @@ use crate::door::Door;
 use crate::error::ApiError;
 use crate::guard::Caller;
 use crate::ollama::Failure;
-use crate::openai::read;
+use crate::openai::{Texts, read};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -24,29 +24,18 @@ use std::time::Instant;
 /// Most texts of one request, as OpenAI's.
 const TEXTS_MAX: usize = 2048;
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Input {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl Input {
-    fn texts(self) -> Result<Vec<String>, ApiError> {
-        let texts = match self {
-            Self::One(text) => vec![text],
-            Self::Many(texts) => texts,
-        };
-        let fits = (1..=TEXTS_MAX).contains(&texts.len()) && texts.iter().all(|it| !it.is_empty());
-        let message = format!("input: 1 to {TEXTS_MAX} texts, none of them empty");
-        fits.then_some(texts).ok_or_else(|| ApiError::parameter("input", message))
-    }
+/// The texts, if they are not too many and none is empty.
+fn inputs(input: Texts) -> Result<Vec<String>, ApiError> {
+    let texts = input.list();
+    let fits = (1..=TEXTS_MAX).contains(&texts.len()) && texts.iter().all(|it| !it.is_empty());
+    let message = format!("input: 1 to {TEXTS_MAX} texts, none of them empty");
+    fits.then_some(texts).ok_or_else(|| ApiError::parameter("input", message))
 }
 
 #[derive(Debug, Deserialize)]
 struct Request {
     model: String,
-    input: Input,
+    input: Texts,
     encoding_format: Option<String>,
     dimensions: Option<u32>,
 }
@@ -55,7 +44,7 @@ struct Request {
 #[derive(Debug, Deserialize)]
 struct OllamaRequest {
     model: String,
-    input: Option<Input>,
+    input: Option<Texts>,
     prompt: Option<String>,
 }
 
@@ -98,7 +87,7 @@ pub async fn create(
             return Err(ApiError::parameter("encoding_format", message));
         }
     };
-    let Embedded { vectors, tokens } = embed(&door, caller, &model, input.texts()?).await?;
+    let Embedded { vectors, tokens } = embed(&door, caller, &model, inputs(input)?).await?;
     let entry = |(index, vector): (usize, &Vec<f32>)| {
         let vector = written(vector, as_bytes);
         json!({ "object": "embedding", "index": index, "embedding": vector })
@@ -118,9 +107,9 @@ pub async fn ollama(
     let began = Instant::now();
     let OllamaRequest { model, input, prompt } = read(&body, "request for embeddings")?;
     let older = prompt.is_some();
-    let input = input.or(prompt.map(Input::One));
+    let input = input.or(prompt.map(Texts::One));
     let input = input.ok_or_else(|| ApiError::parameter("input", "input: a text is missing"))?;
-    let Embedded { vectors, tokens } = embed(&door, caller, &model, input.texts()?).await?;
+    let Embedded { vectors, tokens } = embed(&door, caller, &model, inputs(input)?).await?;
     if older {
         return Ok(Json(json!({ "embedding": vectors.first() })).into_response());
     }
@@ -148,7 +137,7 @@ mod tests {
 
     #[test]
     fn no_text_and_an_empty_one_are_refused() {
-        let texts = |input: Value| serde_json::from_value::<Input>(input).expect("read").texts();
+        let texts = |input: Value| inputs(serde_json::from_value(input).expect("read"));
         assert!(texts(json!([])).is_err() && texts(json!("")).is_err());
         assert_eq!(texts(json!("a")).expect("one"), ["a"]);
     }

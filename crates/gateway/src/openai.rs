@@ -22,7 +22,7 @@ pub use completions::create as complete;
 use futures_util::{Stream, StreamExt};
 pub(crate) use reply::{provenance, reason};
 pub use request::ChatRequest;
-pub(crate) use request::{MAX_TOKENS, Stop, is_something, read, within};
+pub(crate) use request::{MAX_TOKENS, Texts, is_something, read, within};
 pub use responses::create as respond;
 use serde_json::{Value, json};
 use std::convert::Infallible;

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::{File, Metadata};
 use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 /// A pack in its folder.
@@ -124,7 +124,6 @@ fn read(path: &Path) -> Result<Read, FileError> {
 
 /// A pack whose model is open.
 pub(crate) struct Pack {
-    folder: PathBuf,
     bytes: Bytes,
     digest: String,
     whole: OnceLock<bool>,
@@ -132,7 +131,7 @@ pub(crate) struct Pack {
 
 impl std::fmt::Debug for Pack {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Pack({})", self.folder.display())
+        write!(f, "Pack({})", self.digest)
     }
 }
 
@@ -204,8 +203,7 @@ fn open(folder: &Path) -> Option<(Model, Pack)> {
     }
     let bytes: Bytes = Arc::new(read(&path).ok()?);
     let model = Model::open_packed(bytes.clone()).ok()?;
-    let pack =
-        Pack { folder: folder.to_owned(), bytes, digest: note.digest, whole: OnceLock::new() };
+    let pack = Pack { bytes, digest: note.digest, whole: OnceLock::new() };
     (model.id().to_string() == note.model).then_some((model, pack))
 }
 

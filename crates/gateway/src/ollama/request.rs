@@ -5,7 +5,7 @@ use crate::backend::Ask;
 use crate::error::ApiError;
 use crate::form::{SaidCall, Wanted};
 use crate::guard::Caller;
-use crate::openai::{MAX_TOKENS, Stop, is_something, read, within};
+use crate::openai::{MAX_TOKENS, Texts, is_something, read, within};
 use mutirao_wire::Sampling;
 use mutirao_wire::bundle::Message;
 use mutirao_wire::form::{Form, any_object};
@@ -42,7 +42,7 @@ struct Options {
     min_p: Option<f64>,
     seed: Option<i64>,
     num_predict: Option<i64>,
-    stop: Option<Stop>,
+    stop: Option<Texts>,
     #[serde(flatten)]
     others: Map<String, Value>,
 }
@@ -154,7 +154,7 @@ impl Request {
             sampling: options.sampling()?,
             seed: options.seed.map(i64::cast_unsigned),
             max_tokens: options.max_tokens()?,
-            stop: Stop::texts(options.stop.as_ref())?,
+            stop: Texts::stops(options.stop.as_ref())?,
             form: self.form()?,
             caller: Caller::Owner,
             raw: self.is_raw(),

@@ -1,7 +1,7 @@
 //! `POST /v1/completions`: a text goes on. No chat template stands around it.
 
 use super::reply::{Head, ending, provenance, usage};
-use super::request::{ChatRequest, Content, Said, Stop, StreamOptions, read};
+use super::request::{ChatRequest, Content, Said, StreamOptions, Texts, read};
 use super::score::of_completion;
 use super::{data, streamed};
 use crate::backend::{Answer, Ask};
@@ -22,23 +22,16 @@ use std::sync::Arc;
 /// Tokens of an answer when the request names no number, as OpenAI's.
 const MAX_TOKENS: u32 = 16;
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Prompt {
-    One(String),
-    Many(Vec<String>),
-}
-
 /// The fields that are understood. Others that change no answer (`user`) pass.
 #[derive(Debug, Deserialize)]
 struct Request {
     model: String,
-    prompt: Prompt,
+    prompt: Texts,
     max_tokens: Option<u32>,
     temperature: Option<f64>,
     top_p: Option<f64>,
     seed: Option<i64>,
-    stop: Option<Stop>,
+    stop: Option<Texts>,
     stream: Option<bool>,
     stream_options: Option<StreamOptions>,
     n: Option<u32>,
@@ -55,12 +48,8 @@ impl Request {
     /// The same as a chat of one message, which nothing is put around.
     fn chat(self) -> Result<ChatRequest, ApiError> {
         let refused = |name, message| Err(ApiError::parameter(name, message));
-        let prompt = match self.prompt {
-            Prompt::One(prompt) => prompt,
-            Prompt::Many(prompts) => match <[String; 1]>::try_from(prompts) {
-                Ok([prompt]) => prompt,
-                Err(_) => return refused("prompt", "prompt: one text at a time"),
-            },
+        let Ok([prompt]) = <[String; 1]>::try_from(self.prompt.list()) else {
+            return refused("prompt", "prompt: one text at a time");
         };
         let some = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
         if self.echo == Some(true) || some(&self.suffix) || self.best_of.unwrap_or(1) != 1 {

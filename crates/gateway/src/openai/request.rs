@@ -41,21 +41,25 @@ pub(super) struct Said {
     tool_calls: Option<Vec<SaidCall>>,
 }
 
-#[derive(Debug, Deserialize)]
+/// One text or several: how OpenAI's and Ollama's fields often are.
+#[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum Stop {
+pub(crate) enum Texts {
     One(String),
     Many(Vec<String>),
 }
 
-impl Stop {
-    /// The texts, if they are few and none is empty.
-    pub(crate) fn texts(stop: Option<&Self>) -> Result<Vec<String>, ApiError> {
-        let stops = match stop {
-            None => Vec::new(),
-            Some(Self::One(stop)) => vec![stop.clone()],
-            Some(Self::Many(stops)) => stops.clone(),
-        };
+impl Texts {
+    pub(crate) fn list(self) -> Vec<String> {
+        match self {
+            Self::One(text) => vec![text],
+            Self::Many(texts) => texts,
+        }
+    }
+
+    /// As texts that end an answer, if they are few and none is empty.
+    pub(crate) fn stops(stop: Option<&Self>) -> Result<Vec<String>, ApiError> {
+        let stops = stop.cloned().map(Self::list).unwrap_or_default();
         if stops.len() > STOPS_MAX || stops.iter().any(String::is_empty) {
             let message = format!("stop: at most {STOPS_MAX} texts, none of them empty");
             return Err(ApiError::parameter("stop", message));
@@ -82,7 +86,7 @@ pub struct ChatRequest {
     pub(super) temperature: Option<f64>,
     pub(super) top_p: Option<f64>,
     pub(super) seed: Option<i64>,
-    pub(super) stop: Option<Stop>,
+    pub(super) stop: Option<Texts>,
     pub(super) n: Option<u32>,
     pub(super) presence_penalty: Option<f64>,
     pub(super) frequency_penalty: Option<f64>,
@@ -154,7 +158,7 @@ impl ChatRequest {
             sampling: self.sampling()?,
             seed: self.seed.map(i64::cast_unsigned),
             max_tokens,
-            stop: Stop::texts(self.stop.as_ref())?,
+            stop: Texts::stops(self.stop.as_ref())?,
             form: self.wanted().form()?,
             logprobs: self.logprobs()?,
             caller: Caller::Owner,
